@@ -1,0 +1,163 @@
+"""The columns of every table: title, what stands in it, and how early it gives way on a narrow terminal. Pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from leeward import words
+
+Item = Mapping[str, Any]
+Cell = Callable[[Item, datetime], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `yields`: the higher, the sooner it is left out where there is no room; 0 = never."""
+
+    title: str
+    cell: Cell
+    yields: int = 0
+    right: bool = False
+    coloured: bool = False
+
+
+def _of(*path: str) -> Cell:
+    """Return the value at a path as plain text."""
+    return lambda item, _now: words.plain(dig(item, *path))
+
+
+def dig(item: Any, *path: str) -> Any:
+    """Return the value at a path; None where there is none."""
+    for step in path:
+        item = item.get(step) if isinstance(item, Mapping) else None
+    return item
+
+
+def creator(item: Item) -> str:
+    """Return who caused a backup: a person by name, anything else by its kind as well."""
+    kind, name = dig(item, "createdBy", "kind"), dig(item, "createdBy", "name")
+    if kind == "User" or not name:
+        return words.plain(name or kind)
+    return f"{words.plain(kind)} {words.plain(name)}"
+
+
+def status(item: Item, _now: datetime) -> str:
+    """Return a backup's status, while it is being made with how far it has come."""
+    told = words.plain(item.get("status"))
+    done, total = dig(item, "progress", "itemsBackedUp"), dig(item, "progress", "totalItems")
+    return f"{told} {words.plain(done)}/{words.plain(total)}" if told == "Creating" and total and done is not None else told
+
+
+def home(item: Item, _now: datetime) -> str:
+    """Return the cluster that shows a backup, and whether what it shows is a copy of another one's."""
+    told = words.plain(item.get("cluster"))
+    return f"{told} (copy)" if item.get("replica") else told
+
+
+def expires(item: Item, now: datetime) -> str:
+    """Return how long a backup is still kept; one that was deleted is not."""
+    return words.UNKNOWN if item.get("status") == "Deleted" else words.remaining(item.get("expiresAt"), now)
+
+
+def problems(item: Item, _now: datetime) -> str:
+    """Return the codes of what is wrong with a cluster."""
+    return words.plain([p.get("code") for p in item.get("problems") or []])
+
+
+BACKUPS: Sequence[Column] = (
+    Column("Name", _of("name")),
+    Column("Cluster", home, yields=1),
+    Column("Created By", lambda item, _now: creator(item), yields=5),
+    Column("Status", status, coloured=True),
+    Column("Backup Date", lambda item, _now: words.moment(item.get("createdAt")), yields=2),
+    Column("Expires In", expires, yields=3),
+    Column("Size", lambda item, _now: words.size(dig(item, "size", "totalBytes")), yields=4, right=True),
+)
+
+
+def claim(item: Item) -> str:
+    """Return which claim a volume belongs to, or the volume if that is not known."""
+    names = [item.get("namespace"), item.get("claim") or item.get("volume")]
+    return "/".join(words.plain(name) for name in names if name)
+
+
+VOLUMES: Sequence[Column] = (
+    Column("Claim", lambda item, _now: claim(item)),
+    Column("Volume", _of("volume"), yields=3),
+    Column("Method", _of("method"), yields=2),
+    Column("Result", _of("result"), coloured=True),
+    Column("Size", lambda item, _now: words.size(item.get("sizeBytes")), right=True),
+    Column("New Data", lambda item, _now: words.size(item.get("incrementalBytes")), yields=5, right=True),
+)
+CLUSTERS: Sequence[Column] = (
+    Column("Name", _of("id")),
+    Column("Display Name", _of("displayName"), yields=6),
+    Column("Status", _of("status"), coloured=True),
+    Column("Last Seen", lambda item, now: words.ago(item.get("lastSeenAt"), now), yields=1),
+    Column("Mode", _of("mode"), yields=5),
+    Column("Kubernetes", _of("kubernetesVersion"), yields=4),
+    Column("Velero", _of("velero", "version"), yields=3),
+    Column("Problems", problems, yields=2),
+)
+
+
+def labels(item: Item, _now: datetime) -> str:
+    """Return the labels of a namespace without the one that repeats its name."""
+    told = item.get("labels") or {}
+    return words.plain({key: value for key, value in told.items() if key != "kubernetes.io/metadata.name"})
+
+
+NAMESPACES: Sequence[Column] = (
+    Column("Name", _of("name")),
+    Column("Environment", _of("environment"), yields=1),
+    Column("Labels", labels, yields=2),
+)
+KINDS: Sequence[Column] = (
+    Column("Name", _of("name")),
+    Column("Group", _of("group"), yields=1),
+    Column("Kind", _of("kind"), yields=2),
+    Column("In Namespaces", _of("namespaced"), yields=3),
+)
+LOCATIONS: Sequence[Column] = (
+    Column("Name", _of("name")),
+    Column("Cluster", _of("cluster")),
+    Column("Status", _of("status"), coloured=True),
+    Column("Provider", _of("provider"), yields=3),
+    Column("Bucket", _of("bucket"), yields=1),
+    Column("Prefix", _of("prefix"), yields=6),
+    Column("Access", _of("accessMode"), yields=4),
+    Column("Default", _of("default"), yields=2),
+    Column("Validated", lambda item, now: words.ago(item.get("lastValidatedAt"), now), yields=5),
+)
+OPERATIONS: Sequence[Column] = (
+    Column("Id", _of("id")),
+    Column("Kind", _of("kind"), yields=4),
+    Column("Cluster", _of("cluster"), yields=2),
+    Column("State", _of("state"), coloured=True),
+    Column("Asked By", _of("principal"), yields=5),
+    Column("Asked", lambda item, now: words.ago(item.get("createdAt"), now), yields=3),
+    Column("Made", _of("object", "name"), yields=1),
+)
+
+COLOURS: Mapping[str, str] = {
+    "Creating": "cyan",
+    "Deleting": "cyan",
+    "Queued": "cyan",
+    "Accepted": "cyan",
+    "Completed": "green",
+    "Succeeded": "green",
+    "succeeded": "green",
+    "Online": "green",
+    "Available": "green",
+    "PartiallyFailed": "yellow",
+    "Pending": "yellow",
+    "Unregistered": "yellow",
+    "NeverSeen": "yellow",
+    "Failed": "red",
+    "Rejected": "red",
+    "failed": "red",
+    "Offline": "red",
+    "Unavailable": "red",
+}
+"""Colours of statuses, by their first word; every other one is dim. A colour never says what the word does not."""

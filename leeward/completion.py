@@ -1,0 +1,94 @@
+"""What the shell offers when Tab is pressed. Fails silently and fast: a prompt must never hang or show an error."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from shared.contracts.phases import BackupStatus, Outcome
+
+_PATIENCE = 2.0
+_OFFERED = 100
+STATUSES: Mapping[str, str] = {s.lower(): s.value for s in BackupStatus if s is not BackupStatus.REFUSED}
+"""Statuses as people type them, and as the API calls them."""
+_SORTS = ("name", "createdAt", "expiresAt", "size", "status", "cluster")
+
+
+def _among(words: list[str]) -> Callable[[str], list[str]]:
+    """Offer words, also to who types them in lower case: Typer drops what does not begin as typed."""
+
+    def offer(incomplete: str) -> list[str]:
+        begun = [word for word in words if word.startswith(incomplete)]
+        return begun or [word.lower() for word in words if word.lower().startswith(incomplete)]
+
+    return offer
+
+
+statuses = _among(list(STATUSES.values()))
+outcomes = _among([o.value for o in Outcome])
+sorts = _among([f"{sign}{name}" for sign in ("", "-") for name in _SORTS])
+
+
+def clusters(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the clusters."""
+    return [name for name in _ask(ctx, "/clusters", {"limit": 500}, "id") if name.startswith(incomplete)]
+
+
+def backups(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the newest backups whose names begin so."""
+    params = {"search": incomplete or None, "cluster": ctx.params.get("cluster"), "limit": _OFFERED}
+    return list(dict.fromkeys(name for name in _ask(ctx, "/backups", params, "name") if name.startswith(incomplete)))
+
+
+def namespaces(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the namespaces of the cluster that is named; the last of several with commas."""
+    return _last(incomplete, _ask(ctx, f"/clusters/{ctx.params.get('cluster')}/namespaces", {"limit": 500}, "name"))
+
+
+def kinds(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer what can be chosen in the cluster that is named."""
+    return _last(incomplete, _ask(ctx, f"/clusters/{ctx.params.get('cluster')}/resources", {"limit": 500}, "name"))
+
+
+def locations(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the storage locations of the cluster that is named."""
+    params = {"cluster": ctx.params.get("cluster"), "limit": 500}
+    return _last(incomplete, _ask(ctx, "/storage-locations", params, "name"))
+
+
+def _last(incomplete: str, words: list[str]) -> list[str]:
+    """Offer what goes on behind the last comma."""
+    before, comma, begun = incomplete.rpartition(",")
+    return sorted({f"{before}{comma}{word}" for word in words if word.startswith(begun)})
+
+
+FIELDS: Mapping[str, Callable[[typer.Context, str], list[str]]] = {
+    "--cluster": clusters,
+    "--namespace": namespaces,
+    "--exclude-namespace": namespaces,
+    "--storage-location": locations,
+    **{
+        f"--{verb}-{which}resources": kinds
+        for verb in ("include", "exclude")
+        for which in ("", "cluster-scoped-", "namespace-scoped-")
+    },
+}
+"""What is offered for the values of the options of `backup create`."""
+
+
+def _ask(ctx: typer.Context, path: str, params: Mapping[str, Any], key: str) -> list[str]:
+    with contextlib.suppress(Exception):
+        from leeward.client import Client  # noqa: PLC0415 - only who asks waits for it
+        from leeward.settings import Given, find  # noqa: PLC0415 - as above
+
+        async def ask() -> list[str]:
+            given = Given(*(ctx.params.get(name) for name in ("url", "token_file", "ca_file")))
+            async with asyncio.timeout(_PATIENCE), Client(find(given, os.environ, Path.cwd())) as client:
+                return [str(item[key]) for item in (await client.get(path, params))["items"]]
+
+        return asyncio.run(ask())
+    return []

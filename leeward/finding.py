@@ -1,0 +1,117 @@
+"""Finding things by what people call them."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from leeward import words
+from leeward.errors import CliError, Exit
+from leeward.problems import ApiError
+from leeward.request import words as words_of
+from shared.contracts.phases import BackupStatus
+
+if TYPE_CHECKING:  # httpx2 takes longer to load than all the rest, and `--help` needs none of it
+    from leeward.client import Client
+
+
+_PAGE = 500
+_SUGGESTIONS = 5
+
+
+def path(*steps: str) -> str:
+    """Return an address below the API; what people type never leaves its place in it."""
+    return "".join(f"/{quote(step, safe='')}" for step in steps)
+
+
+async def backup(client: "Client", name_or_id: str, cluster: str | None) -> dict[str, Any]:
+    """Return a backup in full, by its id or by its name.
+
+    Raises CliError when there is none, or several of that name.
+    """
+    found = await _by_id(client, name_or_id)
+    if found is not None and cluster in {None, found.get("cluster")}:
+        return found
+    near = [item async for item in _named(client, name_or_id, cluster)]
+    same = [item for item in near if item["name"] == name_or_id]
+    if not same:  # what is known of deleted ones is kept for a while
+        gone = [item async for item in _named(client, name_or_id, cluster, status=BackupStatus.DELETED.value)]
+        same = [item for item in gone if item["name"] == name_or_id]
+    same = [item for item in same if not item.get("replica")] or same  # copies that other clusters see of it
+    if len(same) == 1:
+        answer: dict[str, Any] = await client.get(path("backups", same[0]["id"]))
+        return answer
+    where = f" in cluster {cluster}" if cluster else ""
+    if not same:
+        names = sorted({str(item["name"]) for item in near})[:_SUGGESTIONS]
+        hints = [f"did you mean {', '.join(names)}?"] if names else ["`leeward backup list` shows those that exist"]
+        raise CliError(f"there is no backup {name_or_id}{where}", Exit.NOT_FOUND, hints=hints)
+    rows = [
+        f"cluster {item['cluster']}, {item['status']}, made {words.moment(item.get('createdAt'))}: id {item['id']}"
+        for item in same
+    ]
+    several = len({item["cluster"] for item in same}) == len(same)
+    advice = "add --cluster CLUSTER, or use an id" if several else "use an id"
+    raise CliError("\n  ".join([f"{len(same)} backups are called {name_or_id}{where}", *rows]), Exit.USAGE, hints=[advice])
+
+
+async def backups(
+    client: "Client", names: Sequence[str], cluster: str | None, selector: str | None = None, *, everything: bool = False
+) -> list[dict[str, Any]]:
+    """Return backups in full by names or ids, or as a list shows them by labels, or all of them; each once.
+
+    Raises CliError when one of them cannot be found.
+    """
+    ways = [bool(names), selector is not None, everything]
+    if sum(ways) != 1:
+        raise CliError("name backups, or choose them by labels (--selector), one of both", Exit.USAGE)
+    if names:
+        found = [await backup(client, name, cluster) for name in names]
+    else:
+        found = await _labelled(client, selector, cluster)
+    return list({item["id"]: item for item in found}.values())
+
+
+async def _labelled(client: "Client", selector: str | None, cluster: str | None) -> list[dict[str, Any]]:
+    """Return the backups that have all of these labels; copies of other clusters' are left out."""
+    terms = [term.partition("=") for term in words_of([selector])] if selector is not None else []
+    if selector is not None and (not terms or not all(key for key, _, _ in terms)):
+        raise CliError(f"--selector: {selector!r} is not written as key=value or key", Exit.USAGE)
+    params = {"label": ["".join(terms[0])] if terms else None, "cluster": cluster, "limit": _PAGE}
+    return [
+        item
+        async for page in client.pages("/backups", params)
+        for item in page["items"]
+        if not item.get("replica") and all(_has(item.get("labels") or {}, *term) for term in terms)
+    ]
+
+
+def _has(labels: Mapping[str, str], key: str, equals: str, value: str) -> bool:
+    return labels.get(key) == value if equals else key in labels
+
+
+async def _by_id(client: "Client", backup_id: str) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = await client.get(path("backups", backup_id))
+    except ApiError as error:
+        if error.exit_code is not Exit.NOT_FOUND:
+            raise
+        return None
+    return answer if "id" in answer else None  # `summary` is an address of its own
+
+
+async def _named(client: "Client", name: str, cluster: str | None, **filters: str) -> Any:
+    params = {"search": name, "cluster": cluster, "limit": _PAGE, "sort": "name", **filters}
+    async for page in client.pages("/backups", params):
+        for item in page["items"]:
+            yield item
+
+
+async def known_clusters(client: "Client") -> list[str]:
+    """Say which clusters there are, for somebody who has named another one; nothing if that cannot be said now."""
+    with contextlib.suppress(CliError):
+        names = [item["id"] async for page in client.pages("/clusters", {"limit": _PAGE}) for item in page["items"]]
+        if not names:
+            return ["there is no cluster yet: `leeward cluster add NAME` registers one"]
+        return [f"clusters: {', '.join(names)}"]
+    return []

@@ -1,0 +1,1 @@
+"""The services: gateway, executor, status. None of them imports another."""

@@ -1,0 +1,1 @@
+"""The hands in a cluster: consumes commands, creates Velero resources, watches them, publishes what it sees."""

@@ -1,0 +1,186 @@
+"""Everything that an executor does for one cluster, isolated: whatever happens here delays no other cluster."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from services.executor.artifacts import Artifacts
+from services.executor.clusters import reach
+from services.executor.epoch import ClusterEpoch
+from services.executor.fetching import Storage, storage
+from services.executor.handlers import ROUTES
+from services.executor.kinds import KindMemory
+from services.executor.kube import BACKUPS, DELETE_REQUESTS, LOCATIONS, Kind, Kube
+from services.executor.measuring import Measurer
+from services.executor.observing import Observer
+from services.executor.ports import Ports
+from services.executor.presence import Witness
+from services.executor.settings import ClusterSettings, Settings
+from services.executor.watching import Sees, Several, endless, list_and_watch
+from shared.contracts import subjects
+from shared.contracts.names import Noun
+from shared.messaging.connection import Connection
+from shared.messaging.consumer import Consumer
+from shared.messaging.epochs import Epochs
+from shared.messaging.lease import Lease
+from shared.messaging.outcomes import Unavailable
+from shared.messaging.publisher import Publishes, Record
+from shared.messaging.rpc import serve
+from shared.messaging.topology import COMMANDS, executor_consumer
+from shared.runtime import logging
+from shared.runtime.pacing import jittered
+from shared.runtime.process import Runtime
+from shared.runtime.stopping import unless_cancelled
+
+log = structlog.get_logger(__name__)
+
+WATCHED: dict[Kind, Noun] = {BACKUPS: Noun.BACKUP, LOCATIONS: Noun.LOCATION, DELETE_REQUESTS: Noun.DELETION}
+"""What is watched in every cluster, and what messages call it."""
+
+_AGAIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterExecutor:
+    """The executor of one cluster: watches and is present always, takes commands while it holds the cluster's lease."""
+
+    cluster: ClusterSettings
+    settings: Settings
+    runtime: Runtime
+    connection: Connection
+    publisher: Publishes
+    """What handlers and watches speak through; a test may put itself in between."""
+    memory: asyncio.Semaphore
+    """Shared by all clusters: see Measurer."""
+
+    async def run(self) -> None:
+        """Serve the cluster until cancelled. A failure that nobody foresaw is logged, and the cluster begun anew."""
+        while True:
+            unless_cancelled()
+            # A task of its own: a TaskGroup that fails leaves a mark of cancellation on the task that it fails in.
+            life = asyncio.create_task(self._live(), name=f"cluster {self.cluster.id}")
+            try:
+                await asyncio.wait({life})
+            finally:
+                life.cancel()
+                await asyncio.wait({life})
+            failure = None if life.cancelled() else life.exception()
+            if failure is not None and not isinstance(failure, Exception):
+                raise failure
+            if isinstance(failure, Unavailable):
+                self.runtime.health.depends_on(self._name, required=self._is_agent).missing(failure.reason)
+            elif failure is not None:
+                log.error("cluster failed", exc_info=failure, **{logging.CLUSTER: self.cluster.id})
+            await asyncio.sleep(jittered(_AGAIN))
+
+    async def _live(self) -> None:
+        measuring = self.settings.measuring
+        async with reach(self.cluster, self.settings.timeout) as kube, storage(measuring.piece) as objects:
+            await self.serve(kube, objects)
+
+    async def serve(self, kube: Kube, objects: Storage) -> None:
+        """Watch, be present, give what is stored and take commands through this API server."""
+        epoch = ClusterEpoch(self.cluster.id, kube, Epochs(self.connection), self.runtime.clock)
+        rhythm = self.settings.rhythm
+        observers = {
+            kind: Observer(
+                cluster=self.cluster.id,
+                noun=noun,
+                epoch=epoch,
+                publisher=self.publisher,
+                clock=self.runtime.clock,
+                progress_every=rhythm.progress,
+                high_water_every=rhythm.high_water,
+            )
+            for kind, noun in WATCHED.items()
+        }
+        kinds = KindMemory(kube)
+        witness = Witness(
+            cluster=self.cluster.id,
+            namespace=self.cluster.namespace,
+            mode="Agent" if self._is_agent else "Hub",
+            instance=self.runtime.instance,
+            kube=kube,
+            kinds=kinds,
+            publisher=self.publisher,
+            clock=self.runtime.clock,
+            rhythm=rhythm,
+            dependency=self.runtime.health.depends_on(self._name, required=self._is_agent),
+            problems=lambda: [problem for observer in observers.values() for problem in observer.problems.values()],
+        )
+        ports = Ports(
+            cluster=self.cluster.id,
+            namespace=self.cluster.namespace,
+            kube=kube,
+            kinds=kinds,
+            velero=lambda: witness.velero,
+            publisher=self.publisher,
+            record=Record(self.connection),
+            epoch=epoch,
+            clock=self.runtime.clock,
+        )
+        artifacts = Artifacts(self.cluster.id, self.cluster.namespace, kube, objects, self.settings.measuring.signing)
+        measurer = Measurer(
+            cluster=self.cluster.id,
+            kube=kube,
+            artifacts=artifacts,
+            publisher=self.publisher,
+            record=Record(self.connection),
+            epoch=epoch,
+            clock=self.runtime.clock,
+            settings=self.settings.measuring,
+            memory=self.memory,
+        )
+        told: dict[Kind, Sees] = {**observers, BACKUPS: Several((observers[BACKUPS], measurer))}
+        lease = Lease(self.connection, f"executor.{self.cluster.id}", self.runtime.instance, self.settings.lease_ttl)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for kind, sees in told.items():
+                    tasks.create_task(self._watch(kube, kind, epoch, sees))
+                tasks.create_task(witness.run())
+                tasks.create_task(serve(self.connection, self._artifact, artifacts.answer))
+                tasks.create_task(lease.work(lambda: self._lead(ports, measurer)))
+        finally:
+            for observer in observers.values():
+                observer.stop()
+
+    async def _lead(self, ports: Ports, measurer: Measurer) -> None:
+        """Do what only one executor of a cluster should do at a time."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._consumer(ports).run())
+            tasks.create_task(measurer.run())
+
+    async def _watch(self, kube: Kube, kind: Kind, epoch: ClusterEpoch, sees: Sees) -> None:
+        rhythm = self.settings.rhythm
+
+        async def once() -> None:
+            await list_and_watch(kube, kind, lambda: epoch.list(kind), sees, inactivity=rhythm.inactivity, relist=rhythm.relist)
+
+        await endless(self.cluster.id, kind, once)
+
+    def _consumer(self, ports: Ports) -> Consumer[Ports]:
+        return Consumer(
+            connection=self.connection,
+            stream=COMMANDS,
+            name=executor_consumer(self.cluster.id),
+            routes=ROUTES,
+            ports=ports,
+            key=lambda command, address: f"{address.noun}/{getattr(command.data, 'name', address.id)}",
+            clock=self.runtime.clock,
+            health=self.runtime.health,
+            sure_acks=True,
+            patience=self.settings.patience,
+        )
+
+    @property
+    def _is_agent(self) -> bool:
+        return self.cluster.in_cluster
+
+    @property
+    def _artifact(self) -> str:
+        return subjects.artifact(self.cluster.id, agent=self._is_agent)
+
+    @property
+    def _name(self) -> str:
+        return f"cluster {self.cluster.id}"

@@ -1,0 +1,128 @@
+"""The Velero objects that Leeward makes, built from a command and what was resolved for it. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.contracts import ids, names
+from shared.contracts.commands import BackupCreate, BackupDelete
+from shared.contracts.envelope import Envelope
+
+Object = dict[str, Any]
+
+_LONGEST_LABEL, _HASHED = 63, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a cluster's state turned a request into."""
+
+    included: list[str]
+    excluded: list[str]
+    location: str
+    snapshot_locations: list[str]
+
+
+def backup(command: Envelope[BackupCreate], resolved: Resolved, namespace: str) -> Object:
+    """Build the Backup of a command.
+
+    Without a status and without nulls: Velero's CRD refuses an empty phase and may refuse a null, and what is absent
+    means the same. The namespaces are never left empty, because to Velero an empty list means everything.
+    """
+    order = command.data
+    if not resolved.included:
+        raise ValueError("a backup without namespaces would be a backup of everything")
+    spec = {
+        **order.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "includedNamespaces": resolved.included,
+        "excludedNamespaces": resolved.excluded,
+        "storageLocation": resolved.location,
+        "volumeSnapshotLocations": resolved.snapshot_locations,
+    }
+    return {
+        "apiVersion": "velero.io/v1",
+        "kind": "Backup",
+        "metadata": {
+            "name": order.name,
+            "namespace": namespace,
+            "labels": {
+                **order.labels,
+                names.LABEL_CLUSTER: command.cluster,
+                names.LABEL_OPERATION_ID: str(command.operationid),
+            },
+            "annotations": {
+                names.ANNOTATION_CREATED_BY: str(command.principal or ""),
+                names.ANNOTATION_NAME: order.name,
+                names.ANNOTATION_SCOPE: json.dumps(order.scope.wire(), separators=(",", ":")),
+            },
+        },
+        "spec": {key: value for key, value in spec.items() if not _is_empty(value)},
+    }
+
+
+def deletion_name(command: Envelope[BackupDelete]) -> str:
+    """Return the name of a command's DeleteBackupRequest: always the same one, so that there is never a second."""
+    return f"leeward-{command.operationid}"
+
+
+def deletion(command: Envelope[BackupDelete], backup: Mapping[str, Any], namespace: str) -> Object:
+    """Build the DeleteBackupRequest of a command. Velero finds it by the first two labels, Leeward by the others."""
+    order = command.data
+    return {
+        "apiVersion": "velero.io/v1",
+        "kind": "DeleteBackupRequest",
+        "metadata": {
+            "name": deletion_name(command),
+            "namespace": namespace,
+            "labels": {
+                names.LABEL_VELERO_BACKUP: valid_name(order.name),
+                names.LABEL_VELERO_BACKUP_UID: backup["metadata"]["uid"],
+                names.LABEL_CLUSTER: command.cluster,
+                names.LABEL_OPERATION_ID: str(command.operationid),
+                names.LABEL_BACKUP_ID: order.backup,
+            },
+            "annotations": {names.ANNOTATION_CREATED_BY: str(command.principal or "")},
+        },
+        "spec": {"backupName": order.name},
+    }
+
+
+def valid_name(name: str) -> str:
+    """Return a name as Velero writes it into a label: a long one is cut, and told apart by a hash."""
+    if len(name) <= _LONGEST_LABEL:
+        return name
+    return name[: _LONGEST_LABEL - _HASHED] + hashlib.sha256(name.encode()).hexdigest()[:_HASHED]
+
+
+def is_of(obj: Mapping[str, Any], command: Envelope[Any]) -> bool:
+    """Tell whether an object was made for this command, in this cluster.
+
+    The cluster is compared, too: Velero's sync carries labels through the bucket into other clusters.
+    """
+    labels = (obj.get("metadata") or {}).get("labels") or {}
+    return (
+        labels.get(names.LABEL_OPERATION_ID) == command.operationid
+        and command.operationid is not None
+        and labels.get(names.LABEL_CLUSTER) == command.cluster
+    )
+
+
+def ids_of(obj: Mapping[str, Any], cluster: str) -> frozenset[str]:
+    """Return every id by which people of this cluster may know a Backup; two of one name share none, unless they are one."""
+    meta = obj.get("metadata") or {}
+    name, labels = str(meta.get("name") or ""), meta.get("labels") or {}
+    where = (cluster, str(meta.get("namespace") or ""), name)
+    found = {ids.unstarted_backup_id(*where, str(meta.get("uid") or ""))}
+    if start := (obj.get("status") or {}).get("startTimestamp"):
+        found.add(ids.started_backup_id(*where, str(start)))
+    # Marks of ours on an object of another name are about the one that it was copied from.
+    ours = (meta.get("annotations") or {}).get(names.ANNOTATION_NAME, name) == name
+    if ours and labels.get(names.LABEL_CLUSTER) == cluster and labels.get(names.LABEL_OPERATION_ID):
+        found.add(str(labels[names.LABEL_OPERATION_ID]))
+    return frozenset(found)
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ({}, [])

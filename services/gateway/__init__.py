@@ -1,0 +1,1 @@
+"""HTTP API for people, UIs and scripts: validates, publishes commands, reads projections."""

@@ -1,0 +1,145 @@
+"""The app: every address of the API, one way to say no, and an OpenAPI document that tells the same."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic.json_schema import models_json_schema
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from services.gateway import artifacts, backups, clusters, creating, deleting, described, events, operations, problems
+from services.gateway.edge import Edge, internal_error
+from services.gateway.ports import API, Ports
+from services.gateway.problems import FieldError, ProblemError, unavailable
+from services.gateway.schemas import (
+    ClusterSettings,
+    CreateBackup,
+    DeleteBackups,
+    ProblemDocument,
+    RegisterCluster,
+    ScopeRequest,
+)
+from services.gateway.traced import Traced
+from services.gateway.validation import field_error
+from shared.messaging.outcomes import Unavailable
+from shared.runtime import tracing
+from shared.runtime.http import health_routes
+
+ROUTERS = (
+    creating.router,
+    backups.router,
+    deleting.router,
+    artifacts.router,
+    clusters.router,
+    clusters.locations,
+    operations.router,
+    events.router,
+)
+BODIES = (CreateBackup, DeleteBackups, RegisterCluster, ClusterSettings, ScopeRequest, ProblemDocument)
+"""What handlers read themselves, strictly, and FastAPI therefore does not know of."""
+
+_SLUGS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}
+
+
+def build(ports: Ports) -> ASGIApp:
+    """Assemble the app. It owns nothing: what it uses is opened and closed by the composition root."""
+    app = FastAPI(
+        title="Leeward",
+        version="1",
+        summary="Back up and restore a fleet of Kubernetes clusters with Velero.",
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+    )
+    app.state.ports = ports
+    for router in ROUTERS:
+        app.include_router(router)
+    app.router.routes.extend([*health_routes(ports.health), Route("/problems/{slug}", _problem_page)])
+    app.add_exception_handler(ProblemError, _problem)
+    app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(RequestValidationError, _invalid_query)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _fault)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
+    edge = Edge(app, local_only=ports.tokens is None)
+    return Traced(edge) if tracing.is_on() else edge
+
+
+async def _problem_page(request: Request) -> Response:
+    slug = request.path_params["slug"]
+    return problems.page(slug) or ProblemError("not-found", "There is no such kind of problem.").response()
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)  # noqa: S101 - registered for nothing else
+    return error.response()
+
+
+async def _unavailable(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unavailable)  # noqa: S101 - registered for nothing else
+    return unavailable(error.dependency, error.reason).response()
+
+
+async def _invalid_query(_request: Request, error: Exception) -> Response:
+    """Name every query parameter (or header) at fault; bodies never come here."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for nothing else
+    errors: list[FieldError] = []
+    each: ErrorDetails
+    for each in error.errors():
+        source, name = str(each["loc"][0]), str(each["loc"][1]) if len(each["loc"]) > 1 else ""
+        detail = "is not known" if each["type"] == "extra_forbidden" else field_error(each)["detail"]
+        errors.append({"header": name, "detail": detail} if source == "header" else {"parameter": name, "detail": detail})
+    names = ", ".join(e.get("parameter") or e.get("header") or "" for e in errors)
+    return ProblemError("invalid-query", f"The query cannot be answered because of {names}.", errors=errors).response()
+
+
+async def _fault(_request: Request, _error: Exception) -> Response:
+    return internal_error().response()
+
+
+def _methods_at(path: str) -> set[str]:
+    """Return every method that an address has; each stands in a route of its own."""
+    routes = (route for router in ROUTERS for route in router.routes if isinstance(route, Route))
+    return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    slug = _SLUGS.get(error.status_code, "internal-error" if error.status_code >= 500 else "invalid-query")  # noqa: PLR2004 - HTTP's own
+    detail = {404: "There is nothing at this address.", 405: "This address does not answer that method."}
+    words = detail.get(error.status_code, str(error.detail))
+    allow = {"Allow": ", ".join(sorted(_methods_at(request.url.path)))} if error.status_code == 405 else {}  # noqa: PLR2004 - as above
+    headers = {**dict(error.headers or {}), **{k: v for k, v in allow.items() if v}}
+    return ProblemError(slug, words, status=error.status_code, headers=headers).response()
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the document that FastAPI makes, with the bodies that it does not know, and problems instead of its own error.
+
+    So the document tells of every status that there is: those of an address stand beside its handler.
+    """
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        _, known = models_json_schema([(m, "validation") for m in BODIES], ref_template="#/components/schemas/{model}")
+        for name, schema in known["$defs"].items():
+            schemas.setdefault(name, schema)
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        everywhere = {str(status): response for status, response in described.told(*described.EVERYWHERE).items()}
+        for path in document["paths"].values():
+            for operation in path.values():
+                responses = operation["responses"]
+                if "HTTPValidationError" in str(responses.get("422")):
+                    del responses["422"]
+                for status, response in everywhere.items():
+                    responses[status] = described.either(responses.get(status), response)
+                operation["responses"] = dict(sorted(responses.items()))
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,158 @@
+"""Asking for a backup: `POST /backups`, from the body to the cluster's answer, or to an operation that waits for it."""
+
+import contextlib
+from typing import Any
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from services.gateway import details, reading, rules, submitting, validation
+from services.gateway.answers import model, problem_of
+from services.gateway.described import BODY, COMMAND_HEADERS, queued, takes, told
+from services.gateway.ports import API, Given, NoQuery, Operator, Ports, body_of
+from services.gateway.problems import FieldError, ProblemError
+from services.gateway.schemas import CreateBackup
+from shared.contracts.envelope import Envelope
+from shared.contracts.ids import operation_id
+from shared.contracts.phases import OperationState
+from shared.contracts.refusals import Code, refusal
+from shared.contracts.selectors import Environments
+from shared.contracts.views import BackupDetail
+from shared.messaging.outcomes import Unavailable
+from shared.runtime import logging
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(prefix=f"{API}/backups", tags=["backups"])
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=BackupDetail,
+    responses={**queued("The command is stored; the cluster has not answered yet."), **told(*BODY, "refused", 409)},
+    openapi_extra=takes("CreateBackup", parameters=COMMAND_HEADERS),
+)
+async def create_backup(request: Request, ports: Given, who: Operator, _no_query: NoQuery) -> Response:
+    """Ask a cluster for a backup: 201 when it confirmed in time, 202 with the operation if not."""
+    key, patience = submitting.idempotency_key(request), submitting.preference(request, ports.settings.wait)
+    wanted = await _valid(ports, await body_of(request))
+    operation = operation_id(who.name, "POST", router.prefix, key)
+
+    def command(environments: Environments | None = None) -> Envelope[Any]:
+        return submitting.command(
+            ports,
+            request,
+            who,
+            operation_id=operation,
+            cluster=wanted.cluster,
+            noun="backup",
+            verb="create",
+            data=validation.backup_command(wanted, environments),
+            deadline=wanted.deadline,
+        )
+
+    asked = command()
+    with ports.feed.waiting(operation) as woken:
+        stored = await submitting.recall(ports, asked) if key is not None else None
+        sure = True
+        if stored is None:
+            sure = await _fits_cluster(ports, wanted)
+            if validation.needs_environments(wanted):
+                asked = command(await _selectors(ports, wanted.cluster))
+            stored = await submitting.publish(ports, asked)
+        # One wait for a database that is away is enough.
+        seen = sure or not stored.fresh
+        found = await submitting.outcome(ports, stored, woken, patience.seconds) if seen else submitting.unseen(stored)
+    return await _answer(ports, found, patience)
+
+
+async def _valid(ports: Ports, body: bytes) -> CreateBackup:
+    try:
+        return validation.backup_request(body)
+    except validation.InvalidRequestError as invalid:
+        # What depends on the cluster's registration is judged along with the rest, so that one answer tells everything.
+        more: list[FieldError] = []
+        cluster, mover = validation.cluster_and_mover(invalid.value)
+        if cluster is not None:
+            with contextlib.suppress(Unavailable):
+                more = [*await _unknown_cluster(ports, cluster), *await _unknown_mover(ports, cluster, mover)]
+        raise problem_of(validation.InvalidRequestError([*more, *invalid.errors], count=invalid.count + len(more))) from invalid
+    except validation.NotJsonError as error:
+        raise problem_of(error) from error
+
+
+async def _fits_cluster(ports: Ports, wanted: CreateBackup) -> bool:
+    """Tell whether a cluster is known for sure; while the database is away, the doubt speaks for it.
+
+    Raises the problem of one that nobody has heard of, or that has no such data mover; Unavailable when that is not known.
+    """
+    sure = True
+    try:
+        errors = await _unknown_cluster(ports, wanted.cluster)
+    except Unavailable:
+        sure = False
+    else:
+        if errors:
+            raise ProblemError("invalid-request", errors[0]["detail"], errors=errors, code=Code.CLUSTER_UNKNOWN)
+    if errors := await _unknown_mover(ports, wanted.cluster, wanted.spec.datamover):
+        raise ProblemError("invalid-request", f"Data mover {wanted.spec.datamover!r} is not known.", errors=errors)
+    return sure
+
+
+async def _unknown_mover(ports: Ports, cluster: str, mover: str | None) -> list[FieldError]:
+    """Return the error of a data mover that neither every cluster has nor the settings of this one name.
+
+    Raises Unavailable.
+    """
+    if not mover or mover in rules.DATAMOVERS:
+        return []
+    registration = await ports.fleet.registration(cluster)
+    try:
+        known = reading.settings(registration or {}).data_movers
+    except reading.UnreadableError as error:
+        raise _unreadable_cluster(cluster, error) from error
+    return list(rules.unknown_mover(mover, cluster, known))
+
+
+async def _selectors(ports: Ports, cluster: str) -> Environments:
+    """Return what puts the namespaces of a cluster into environments.
+
+    Raises Unavailable when that is not known: a guess could leave out half of production.
+    """
+    try:
+        return reading.selectors(await ports.fleet.registration(cluster))
+    except reading.UnreadableError as error:
+        raise _unreadable_cluster(cluster, error) from error
+
+
+def _unreadable_cluster(cluster: str, error: reading.UnreadableError) -> ProblemError:
+    return ProblemError("unreadable-document", f"The record of cluster {cluster} cannot be read: {error}")
+
+
+async def _unknown_cluster(ports: Ports, cluster: str) -> list[FieldError]:
+    """Return the error of a cluster that nobody has heard of.
+
+    Raises Unavailable.
+    """
+    if ports.fleet.knows(cluster) or await ports.store.registration(cluster) or await ports.store.cluster_state(cluster):
+        return []
+    no = refusal(Code.CLUSTER_UNKNOWN, cluster=cluster)
+    return [{"pointer": no.pointer, "detail": no.detail}]
+
+
+async def _answer(ports: Ports, found: submitting.Outcome, patience: submitting.Preference) -> Response:
+    operation = found.operation
+    if operation.state is OperationState.REJECTED:
+        raise submitting.refused(operation)
+    if found.backup is not None:
+        try:
+            detail = await details.detail_of(ports, found.backup)
+        except (Unavailable, ProblemError) as error:  # made, but it cannot be shown now: the operation can
+            log.warning("backup not shown", **{logging.OPERATION: operation.id, logging.REASON: str(error)})
+        else:
+            # The row may be read a moment before it tells what its operation tells already.
+            told = detail.model_copy(update={"notices": operation.notices})
+            return model(told, 201, {"Location": f"{router.prefix}/{detail.id}", **patience.headers})
+    return model(operation, 202, {"Location": f"{API}/operations/{operation.id}", **patience.headers})

@@ -1,0 +1,1 @@
+"""The memory: folds events into MongoDB, computes what people see, announces changes."""

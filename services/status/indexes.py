@@ -1,0 +1,64 @@
+"""The indexes of what status writes, as a table. Each costs every write of a row: there is none that no query needs.
+
+The gateway reads by those of the lists (its queries stand in `services/gateway/queries.py`); who writes rows makes the indexes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from services.status.rows import COLLECTIONS
+from shared.contracts.documents import Collection
+
+PAGES: Final = "snapshots"
+"""Pages of snapshots, for an hour: long enough for any observation that was overtaken by one. Read by nobody else."""
+
+_PAGES_KEPT: Final = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index: the collection, its keys, all upwards, and what else there is to say about it."""
+
+    collection: str
+    keys: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_PENDING: Final = {"partialFilterExpression": {"unannounced.at": {"$exists": True}}}
+_CREATED: Final = ("item.createdAt", "_id")
+
+
+def _list(*keys: str) -> Index:
+    """Return an index of backups for a list: what is equal first, then the sort, then what is a range or only read.
+
+    It is walked in both directions, because ties are sorted in the direction of the sort.
+    """
+    return Index(Collection.BACKUPS, ("listed", *keys))
+
+
+INDEXES: Final[tuple[Index, ...]] = (
+    Index(Collection.OBJECTS, ("identity",)),
+    Index(Collection.OBJECTS, ("cluster", "noun", "uid")),
+    Index(Collection.OBJECTS, ("cluster", "noun", "phase", "createdAt")),
+    Index(Collection.OBJECTS, ("cluster", "noun", "location", "owner")),
+    Index(PAGES, ("cluster", "noun", "epoch", "listRv", "fromUid")),
+    Index(PAGES, ("receivedAt",), {"expireAfterSeconds": _PAGES_KEPT}),
+    *(Index(collection, ("recheckAt",)) for collection in COLLECTIONS.values()),
+    *(Index(collection, ("unannounced.at",), _PENDING) for collection in COLLECTIONS.values()),
+    Index(Collection.TRANSITIONS, ("backupId", "at")),
+    Index(Collection.TRANSITIONS, ("object",)),
+    Index(Collection.BACKUPS, ("aliases",)),
+    _list(*_CREATED, "item.name"),
+    _list("item.cluster", *_CREATED, "item.name"),
+    _list("item.status", *_CREATED),
+    # The creator at its end lets the summary be counted from this index alone.
+    _list("item.cluster", "item.status", *_CREATED, "item.createdBy.kind", "item.createdBy.name"),
+    *(
+        _list(f"item.{path}", *_CREATED)
+        for path in ("outcome", "storageLocation", "createdBy.kind", "createdBy.name", "schedule.id", "schedule.name")
+    ),
+    _list("item.labels.k", "item.labels.v", *_CREATED),
+    *(_list(f"item.{path}", *_CREATED) for path in ("name", "expiresAt", "size.totalBytes")),
+    Index(Collection.LOCATIONS, ("listed", "item.cluster", "item.name", "_id")),
+)

@@ -1,0 +1,124 @@
+"""Where each view comes from: what is read of the memory to compute one row. Always read anew, never remembered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from services.status import clusters, operations
+from services.status.locations import location
+from services.status.objects import Record, newest
+from services.status.ports import Document, Ports, Remembers
+from services.status.projection import Around, backup
+from services.status.replicas import Estate, is_replica, place
+from services.status.rows import Facts, Row, status_of
+from shared.contracts import ids
+from shared.contracts.names import Noun
+from shared.runtime import logging
+
+log = structlog.get_logger(__name__)
+
+
+async def _backup(ports: Ports, row_id: str, current: Facts, now: datetime) -> Row | None:
+    memory = ports.memory
+    waits = bool(current) and current["item"]["phase"] is None
+    records, asked, silence = await asyncio.gather(
+        memory.records(row_id),
+        memory.row(Noun.OPERATION, row_id),
+        memory.silence(current["cluster"]) if waits else _nothing(),
+    )
+    asked = asked or {}
+    if command := asked.get("command"):
+        # Only the cluster that was asked can show what was made; an object of another may carry its labels all the same.
+        records = [r for r in records if r.cluster == command["cluster"]]
+    around = Around(silence=silence)
+    if shown := newest([r for r in records if r.noun == Noun.BACKUP]):
+        unasked = shown.phase is None and not waits
+        if unasked or shown.owner != shown.cluster or shown.known_as or len(records) > 1:
+            records, around = await _surroundings(memory, row_id, shown, records, silence, unasked=unasked)
+    row = backup(row_id, records, asked, now=now, limits=ports.limits, around=around)
+    if row and (reason := row.more["detail"]["unreadable"]):
+        log.warning("odd object", **{logging.CLUSTER: row.cluster, logging.OBJECT: row_id, logging.REASON: reason})
+    return row
+
+
+async def _surroundings(
+    memory: Remembers, row_id: str, shown: Record, records: list[Record], silence: str | None, *, unasked: bool
+) -> tuple[list[Record], Around]:
+    """Read what else there is to know of a backup: of one that was made here and has not ended, there is nothing."""
+    former = sorted({each for r in records if r.noun == Noun.BACKUP for each in r.known_as} - {row_id})
+    measured = any(r.noun == Noun.MEASUREMENT for r in records)
+    uids = {r.uid for r in records if r.noun == Noun.BACKUP}
+    elsewhere, replica, captured, silent = await asyncio.gather(
+        _of_former(memory, former),
+        _is_replica(memory, shown) if shown.owner != shown.cluster else _nothing(),
+        memory.captured(shown.cluster, uids) if measured else _nothing(),
+        memory.silence(shown.cluster) if unasked else _nothing(),
+    )
+    about = [r for r in elsewhere if r.noun != Noun.BACKUP and r.cluster == shown.cluster]
+    return [*records, *about], Around(replica=bool(replica), silence=silence or silent, captured=captured or ())
+
+
+async def _nothing() -> None:
+    return None
+
+
+async def _of_former(memory: Remembers, former: list[str]) -> list[Record]:
+    """Return the records of ids that a backup had before: a person may have asked for its deletion by one of them."""
+    return [record for found in await asyncio.gather(*map(memory.records, former)) for record in found]
+
+
+async def _is_replica(memory: Remembers, shown: Record) -> bool:
+    """Tell whether what this cluster has not made is a copy."""
+    owner, where = shown.owner, shown.location
+    here, estate = await asyncio.gather(
+        memory.row(Noun.LOCATION, ids.location_id(shown.cluster, where)) if where else _nothing(),
+        memory.estate_of(owner) if owner else _no_estate(),
+    )
+    return is_replica(owner, shown.cluster, place(here["item"]) if here else None, estate)
+
+
+async def _no_estate() -> Estate:
+    return Estate()
+
+
+async def _operation(ports: Ports, row_id: str, facts: Facts, now: datetime) -> Row | None:
+    about = operations.about_backup(row_id, facts)
+    shown = await _backup_row(ports.memory, about, facts) if about else None
+    return operations.row(row_id, facts, shown, now, ports.limits)
+
+
+async def _backup_row(memory: Remembers, about: str, facts: Facts) -> Document | None:
+    """Return the row of the backup that an operation is about, also if that has got another id since it was asked for."""
+    # Where it is, before where it was: of an id that it has left there may still be a row, about to be forgotten.
+    later = await memory.formerly(about) if operations.is_delete(facts) else ()
+    for row_id in (*sorted(later), about):
+        if row := await memory.row(Noun.BACKUP, row_id):
+            return row
+    return None
+
+
+async def _location(ports: Ports, row_id: str, _facts: Facts, _now: datetime) -> Row | None:
+    return location(row_id, await ports.memory.records(row_id))
+
+
+async def _cluster(ports: Ports, row_id: str, facts: Facts, now: datetime) -> Row | None:
+    return clusters.cluster(
+        row_id,
+        facts,
+        status_of(facts.get("item")),
+        stalled=await ports.memory.stalled(row_id, now - ports.limits.stalled_after),
+        trusted_from=ports.listening.since + ports.limits.offline_after,
+        now=now,
+        limits=ports.limits,
+    )
+
+
+VIEWS: Final[dict[Noun, Callable[[Ports, str, Facts, datetime], Awaitable[Row | None]]]] = {
+    Noun.BACKUP: _backup,
+    Noun.OPERATION: _operation,
+    Noun.LOCATION: _location,
+    Noun.CLUSTER: _cluster,
+}

@@ -1,0 +1,68 @@
+"""Velero's phases and the statuses that people see, with the tables that lead from one to the other."""
+
+from enum import StrEnum
+
+
+class BackupStatus(StrEnum):
+    """What people see of a backup. `Refused` is never listed: it ends a row that was Creating until the cluster said no."""
+
+    CREATING = "Creating"
+    COMPLETED = "Completed"
+    PARTIALLY_FAILED = "PartiallyFailed"
+    FAILED = "Failed"
+    EXPIRED = "Expired"
+    DELETING = "Deleting"
+    DELETED = "Deleted"
+    REFUSED = "Refused"
+
+
+UNLISTED = frozenset({BackupStatus.DELETED, BackupStatus.REFUSED})
+"""The statuses that a list leaves out unless it is asked for them; a refused backup is never shown in one."""
+
+
+class Outcome(StrEnum):
+    """How the work of a backup ended; kept for ever, also when the status has moved on to Expired."""
+
+    COMPLETED = "Completed"
+    PARTIALLY_FAILED = "PartiallyFailed"
+    FAILED = "Failed"
+
+
+class OperationState(StrEnum):
+    """What became of a request. Accepted = the cluster has the object; Succeeded and Failed = the work has ended."""
+
+    QUEUED = "Queued"
+    ACCEPTED = "Accepted"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    REJECTED = "Rejected"
+    EXPIRED = "Expired"
+
+
+class ClusterStatus(StrEnum):
+    """Whether a cluster answers. Unregistered = reports without having been registered; NeverSeen = the reverse."""
+
+    ONLINE = "Online"
+    OFFLINE = "Offline"
+    NEVER_SEEN = "NeverSeen"
+    UNREGISTERED = "Unregistered"
+
+
+class LocationStatus(StrEnum):
+    """What people see of a storage location. Pending = Velero has not validated it yet; Deleted is never listed."""
+
+    AVAILABLE = "Available"
+    UNAVAILABLE = "Unavailable"
+    PENDING = "Pending"
+    DELETED = "Deleted"
+
+
+PHASE_OUTCOME: dict[str, Outcome] = {
+    "Completed": Outcome.COMPLETED,
+    "PartiallyFailed": Outcome.PARTIALLY_FAILED,
+    "Failed": Outcome.FAILED,
+    "FailedValidation": Outcome.FAILED,
+}
+"""The phases of a Backup that end its work. Every other phase, also one that we do not know, means that it goes on."""
+
+DELETING_PHASE = "Deleting"

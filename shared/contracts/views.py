@@ -1,0 +1,199 @@
+"""Things as people see them: written by status, announced on the state feed, served by the gateway, all in one shape."""
+
+from typing import Any, Literal
+
+from shared.contracts.artifacts import Artifact
+from shared.contracts.base import Instant, Wire
+from shared.contracts.events import Cause, Problem, Volume
+from shared.contracts.notices import Notice
+from shared.contracts.phases import BackupStatus, ClusterStatus, LocationStatus, OperationState, Outcome
+from shared.contracts.refusals import Refusal
+
+
+class Creator(Wire):
+    """Who caused a backup. External: made in the cluster, past Leeward."""
+
+    kind: Literal["User", "Schedule", "External"]
+    name: str | None = None
+
+
+class Progress(Wire):
+    """How far Velero has come, by its own count (the total moves while it works)."""
+
+    items_backed_up: int | None = None
+    total_items: int | None = None
+
+
+class Size(Wire):
+    """Bytes stored. None = not known, never 0."""
+
+    metadata_bytes: int | None = None
+    volume_bytes: int | None = None
+    total_bytes: int | None = None
+
+
+class ScheduleRef(Wire):
+    """The schedule that made a backup; `id` is None for a Schedule of Velero's own."""
+
+    id: str | None = None
+    name: str
+
+
+class Shown(Wire):
+    """A thing as people see it. Of two versions of one thing the one with the higher `revision` is the newer.
+
+    So a page that was asked for and a change that was pushed can be put in order. The numbers have gaps; None = not counted.
+    """
+
+    revision: int | None = None
+
+
+class BackupItem(Shown):
+    """A backup in a list. What is not known is None."""
+
+    id: str
+    previous_ids: list[str] = []
+    name: str
+    cluster: str
+    namespace: str | None = None
+    created_by: Creator
+    status: BackupStatus
+    outcome: Outcome | None = None
+    phase: str | None = None
+    reason: str | None = None
+    created_at: Instant | None = None
+    started_at: Instant | None = None
+    completed_at: Instant | None = None
+    expires_at: Instant | None = None
+    size: Size = Size()
+    storage_location: str | None = None
+    schedule: ScheduleRef | None = None
+    labels: dict[str, str] = {}
+    warnings: int | None = None
+    errors: int | None = None
+    progress: Progress | None = None
+    queue_position: int | None = None
+    replica: bool = False
+    present: bool = False
+
+
+class Transition(Wire):
+    """A change of a backup's phase (Velero's) or status (ours), and when it was seen."""
+
+    kind: Literal["Phase", "Status"]
+    to: str
+    at: Instant
+
+
+class DeletionView(Wire):
+    """The last time that a person had a backup deleted: who, and what Velero said to it. `errors`: it was not deleted."""
+
+    operation_id: str
+    by: str | None = None
+    asked_at: Instant | None = None
+    errors: list[str] = []
+
+
+class BackupDetail(BackupItem):
+    """A backup with all that is known of it.
+
+    `resolvedNamespaces`: what the scope came to when the backup was made; None = every namespace, or not known.
+    `volumes` and `why` are known once the backup has ended and was looked into (`measuredAt`); `captured` names the artifacts
+    that can be read although the backup has gone.
+    """
+
+    operation_id: str | None = None
+    scope: dict[str, Any] | None = None
+    resolved_namespaces: list[str] | None = None
+    requested_spec: dict[str, Any] | None = None
+    spec: dict[str, Any] | None = None
+    validation_errors: list[str] = []
+    failure_reason: str | None = None
+    truncated: bool = False
+    unreadable: str | None = None
+    hook_status: dict[str, int] | None = None
+    notices: list[Notice] = []
+    volumes: list[Volume] | None = None
+    volumes_truncated: bool = False
+    why: list[Cause] = []
+    why_truncated: bool = False
+    deletion: DeletionView | None = None
+    captured: list[Artifact] = []
+    measured_at: Instant | None = None
+    transitions: list[Transition] = []
+    as_of: Instant | None = None
+
+
+class OperationStep(Wire):
+    """A step of a long operation."""
+
+    step: str
+    detail: str = ""
+    at: Instant
+
+
+class ObjectRef(Wire):
+    """What an operation made, or is about."""
+
+    kind: str
+    id: str
+    name: str
+
+
+class OperationItem(Shown):
+    """What was asked for and what became of it. `clusterLastSeenAt`: when the cluster was last seen, if ever."""
+
+    id: str
+    kind: str
+    cluster: str
+    principal: str | None = None
+    state: OperationState
+    refusal: Refusal | None = None
+    notices: list[Notice] = []
+    steps: list[OperationStep] = []
+    created_at: Instant | None = None
+    deadline: Instant | None = None
+    cluster_last_seen_at: Instant | None = None
+    object: ObjectRef | None = None
+
+
+class LocationItem(Shown):
+    """A backup storage location of a cluster. What is not known is None."""
+
+    id: str
+    name: str
+    cluster: str
+    namespace: str
+    provider: str | None = None
+    bucket: str | None = None
+    prefix: str | None = None
+    access_mode: Literal["ReadWrite", "ReadOnly"] | None = None
+    default: bool | None = None
+    status: LocationStatus
+    message: str | None = None
+    last_validated_at: Instant | None = None
+    last_synced_at: Instant | None = None
+    spec: dict[str, Any] = {}
+
+
+class VeleroView(Wire):
+    """Velero in a cluster, as far as it is known."""
+
+    version: str | None = None
+    namespace: str | None = None
+    plugins: list[str] = []
+    last_answered_at: Instant | None = None
+
+
+class ClusterItem(Shown):
+    """A cluster: what was registered, joined with what reports. `asOf` is when it last told us anything."""
+
+    id: str
+    display_name: str | None = None
+    status: ClusterStatus
+    last_seen_at: Instant | None = None
+    mode: Literal["Hub", "Agent"] | None = None
+    kubernetes_version: str | None = None
+    velero: VeleroView = VeleroView()
+    as_of: Instant | None = None
+    problems: list[Problem] = []

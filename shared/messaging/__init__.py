@@ -1,0 +1,1 @@
+"""JetStream: connection, topology, permissions, publisher, consumer, lease, feed. The only place that imports `nats`."""

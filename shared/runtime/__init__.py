@@ -1,0 +1,1 @@
+"""The skeleton of a process: settings, logging, health, metrics, clock and `run()`."""

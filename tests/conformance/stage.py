@@ -1,0 +1,247 @@
+"""Name what a scenario may rely on, so that it cannot tell the stages apart: the API server, and hands to hurt things with."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+import httpx2
+
+from tests.conformance.manifests import VELERO, Json, deletion_of, furnishing, of_core, of_velero, unique
+from tests.conformance.story import Pace, Story
+from tests.e2e.real.api import ApiError, KubeApi, velero_path
+from tests.e2e.real.waiting import eventually
+
+
+class Hands(Protocol):
+    """What can be done to one cluster only from outside it. Each returns when it is done."""
+
+    def start_velero(self) -> None:
+        """Start it unless it runs, and wait until it answers."""
+
+    def launch_velero(self) -> None:
+        """Start it and do not wait: nothing says that it will ever answer."""
+
+    def kill_velero(self) -> None:
+        """kill -9."""
+
+    def cut_velero(self) -> None:
+        """Cut it off from API server and bucket."""
+
+    def mend_velero(self) -> None:
+        """Undo `cut_velero`."""
+
+    def start_apiserver(self) -> None:
+        """Start it and wait until it is ready."""
+
+    def kill_apiserver(self) -> None:
+        """kill -9."""
+
+    def hold_work(self) -> None:
+        """Let every Backup and Restore that Velero begins stay InProgress."""
+
+    def release_work(self) -> None:
+        """Let them go on."""
+
+    def close_storage(self) -> None:
+        """Let the object storage refuse connections. What it holds may be lost."""
+
+    def open_storage(self) -> None:
+        """Let it accept connections again."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """The keys of the bucket below a prefix."""
+
+    def make_volume(self, zone: str) -> str:
+        """The handle of a new volume at the cloud provider."""
+
+    def await_binding(self, claim: str) -> None:
+        """Return when the claim at this path is Bound."""
+
+    def location(self, **objects: str) -> Json:
+        """The spec of a BackupStorageLocation on the bucket of this cluster; `objects` changes its objectStorage."""
+
+
+class Cluster:
+    """One cluster with a Velero in it, as a scenario sees it."""
+
+    def __init__(self, name: str, api: KubeApi, hands: Hands, pace: Pace) -> None:
+        self.name, self.api, self.hands, self.pace = name, api, hands, pace
+
+    # Objects
+
+    def create(self, kind: str, name: str, **fields: Any) -> Json:
+        """Create an object of Velero's."""
+        return self.api.create(of_velero(kind, name, **fields))
+
+    def create_core(self, kind: str, name: str, namespace: str = "", **fields: Any) -> Json:
+        """Create an object of the core group."""
+        return self.api.create(of_core(kind, name, namespace, **fields))
+
+    def get(self, plural: str, name: str) -> Json:
+        """One object of Velero's."""
+        return self.api.get(velero_path(plural, name))
+
+    def patch(self, plural: str, name: str, body: Json) -> Json:
+        """Merge into one object of Velero's."""
+        return self.api.patch(velero_path(plural, name), body)
+
+    def delete(self, plural: str, name: str) -> None:
+        """Delete one object of Velero's, past Velero."""
+        self.api.delete(velero_path(plural, name))
+
+    def exists(self, plural: str, name: str) -> bool:
+        """Whether there is such an object of Velero's."""
+        return self.has(velero_path(plural, name))
+
+    def has(self, path: str) -> bool:
+        """Whether there is anything at a path."""
+        try:
+            self.api.get(path)
+        except ApiError as error:
+            if error.status == httpx2.codes.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def furnish(self, stem: str, **labels: str) -> str:
+        """Make a namespace with two ConfigMaps and a Secret in it, and return its name."""
+        name = unique(stem)
+        self.create_core("Namespace", name, metadata={"labels": labels})
+        for item in furnishing(name):
+            self.api.create(item)
+        return name
+
+    # Time
+
+    def story(self, plural: str, name: str = "", *, labels: str = "") -> Story:
+        """Follow one object of Velero's, or those with a label, from now on."""
+        return Story(self.api, velero_path(plural), name, labels=labels, pace=self.pace)
+
+    def clock(self) -> str:
+        """The time of the cluster, as it would write it into an object."""
+        probe = of_core("ConfigMap", unique("clock"), VELERO)
+        return str(self.api.create(probe)["metadata"]["creationTimestamp"])
+
+    def eventually(self, what: str, probe: Any, *, within: float = 60) -> Any:
+        """The first truthy answer of a probe. Refusals and broken connections count as not yet."""
+        return eventually(what, probe, timeout=self.pace.deadline(within), every=0.05)
+
+    # Short forms of what most scenarios do
+
+    def back_up(self, name: str, *, within: float = 60, metadata: Mapping[str, Any] | None = None, **spec: Any) -> Json:
+        """Create a Backup and return it in its final phase."""
+        story = self.story("backups", name)
+        self.create("Backup", name, metadata=metadata or {}, spec=spec)
+        return story.until_final(within)
+
+    def settle(self, plural: str, name: str) -> None:
+        """Wait until Velero, which sees the cluster through a cache, surely knows what has just been created or completed.
+
+        What it does not know yet it calls not found. And its finalizers look once more at what they have completed: if that is
+        gone by then, they try for minutes to write to it, and whatever else is to be completed waits.
+        """
+        self.story(plural, name).never(bool, within=1)
+
+    def rest(self, name: str, *, status: Mapping[str, Any] | None = None, **spec: Any) -> Json:
+        """Create a Backup that Velero leaves alone, because it is final from the start, and return it."""
+        spec = {"includedNamespaces": ["default"], **spec}
+        return self.create("Backup", name, spec=spec, status={"phase": "Completed", **(status or {})})
+
+    def rest_known(self, name: str, **spec: Any) -> Json:
+        """As `rest`, returning when Velero knows of it."""
+        backup = self.rest(name, **spec)
+        self.settle("backups", name)
+        return backup
+
+    def restore(self, name: str, *, within: float = 60, **spec: Any) -> Json:
+        """Create a Restore and return it in its final phase."""
+        story = self.story("restores", name)
+        self.create("Restore", name, spec=spec)
+        return story.until_final(within)
+
+    def ask_deletion(self, backup: Json, *, within: float = 60) -> Json:
+        """Ask Velero to delete a Backup, and return the request Processed or as it was when it was removed."""
+        request = deletion_of(backup)
+        story = self.story("deletebackuprequests", request["metadata"]["name"])
+        self.api.create(request)
+        event = story.until(
+            lambda event: event["type"] == "DELETED" or event["object"].get("status", {}).get("phase") == "Processed",
+            within=within,
+        )
+        return dict(event["object"])
+
+    def download(self, kind: str, name: str) -> httpx2.Response:
+        """Ask for a signed URL and fetch it, whatever it answers."""
+        return httpx2.get(self.signed_url(kind, name)["status"]["downloadURL"], trust_env=False, timeout=30, verify=False)
+
+    def download_json(self, kind: str, name: str) -> Any:
+        """What a download holds that is JSON under gzip."""
+        return json.loads(gzip.decompress(self.download(kind, name).raise_for_status().content))
+
+    def signed_url(self, kind: str, name: str) -> Json:
+        """A DownloadRequest that has its URL."""
+        request = unique("download")
+        story = self.story("downloadrequests", request)
+        self.create("DownloadRequest", request, spec={"target": {"kind": kind, "name": name}})
+        return story.until_phase("Processed", within=20)
+
+    def probe(self, *, within: float = 30) -> Json:
+        """A ServerStatusRequest that Velero has answered."""
+        request = unique("probe")
+        story = self.story("serverstatusrequests", request)
+        self.create("ServerStatusRequest", request, spec={})
+        return story.until_phase("Processed", within=within)
+
+    # What hurts, mended at the end of the block
+
+    @contextmanager
+    def velero_killed(self) -> Iterator[None]:
+        """Velero is dead within the block, and answers again after it."""
+        self.hands.kill_velero()
+        try:
+            yield
+        finally:
+            self.hands.start_velero()
+
+    @contextmanager
+    def work_held(self) -> Iterator[None]:
+        """Every Backup and Restore that Velero begins within the block stays InProgress until its end."""
+        self.hands.hold_work()
+        try:
+            yield
+        finally:
+            self.hands.release_work()
+
+    @contextmanager
+    def storage_closed(self) -> Iterator[None]:
+        """Nobody listens at the storage within the block. What it held may be lost."""
+        self.hands.close_storage()
+        try:
+            yield
+        finally:
+            self.hands.open_storage()
+
+
+class Stage(AbstractContextManager["Stage"], Protocol):
+    """Three clusters. `writer` and `reader` share a bucket, where the reader's location is ReadOnly; nothing on these two may
+    be hurt. `fragile` has storage of its own, and may be hurt by a scenario that mends it."""
+
+    name: str
+    writer: Cluster
+    reader: Cluster
+    fragile: Cluster
+
+
+def refusal(call: Callable[[], object]) -> ApiError:
+    """The refusal that a call must meet."""
+    try:
+        call()
+    except ApiError as error:
+        return error
+    raise AssertionError("the API server should have refused this")
+
+
+ROLES: Sequence[str] = ("writer", "reader", "fragile")
+"""The clusters of a stage, by the names under which scenarios ask for them."""

@@ -1,0 +1,55 @@
+"""docs/fields.md leaves nothing out and claims nothing: the CRD, the API and the command line agree with its table."""
+
+from collections import Counter
+
+import pytest
+
+from leeward.request import FIELDS
+from tests.contract import fields
+
+FORM = """
+Backup Name; Labels; Select Cluster to Backup; Namespaces to Backup; Specific Namespaces; Specific Resources: Global;
+Included Resources (global); Excluded Resources (global); Included Resources (cluster); Excluded Resources (cluster);
+Included Resources (namespace); Excluded Resources (namespace); Item Operation Timeout; Volume Snapshot Location;
+Storage Location; Snapshot Option; Snapshot Move Data; Default Volumes to FS Backup; Data Mover; Parallel Files Upload;
+CSI Snapshot Timeout; Backup TTL
+"""
+"""What the form of the user guide asks for."""
+
+
+def test_the_page_is_what_the_table_says():
+    assert fields.PAGE.read_text() == fields.text(), "run `make schemas`"
+
+
+def test_every_property_of_a_backupspec_is_in_the_table_once():
+    told = Counter(field.velero for field in fields.ALL if field.velero)
+    assert told == Counter(fields.crd_leaves(fields.crd_schema()))
+
+
+def test_every_field_of_the_api_is_in_the_table_once():
+    told = Counter(field.pointer for field in fields.ALL if field.pointer)
+    assert told == Counter(set(fields.api_leaves()))
+
+
+def test_every_option_fills_a_field_of_the_table():
+    pointers = [field.pointer for field in fields.ALL]
+    for option in FIELDS:
+        assert any(p == option.pointer or p.startswith(f"{option.pointer}/") for p in pointers), option.option
+
+
+def test_every_field_of_the_form_is_in_the_table():
+    wanted = {name.strip() for name in FORM.replace("\n", " ").split(";")}
+    assert {field.guide for field in fields.ALL if field.guide} == wanted
+
+
+@pytest.mark.parametrize("field", [f for f in fields.ALL if f.guide], ids=lambda f: f.guide.replace(" ", "-"))
+def test_what_the_form_asks_for_has_an_option_of_its_own(field):
+    assert fields.FROM_FILE not in fields.option(field.pointer)
+
+
+def test_every_rule_is_used_and_known():
+    assert {field.rule for field in fields.ALL if field.rule} == set(fields.RULES)
+
+
+def test_what_cannot_be_asked_for_says_why():
+    assert all(field.note for field in fields.ALL if not field.pointer)

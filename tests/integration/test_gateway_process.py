@@ -1,0 +1,156 @@
+"""The gateway as the process that is deployed, and its own OpenAPI document turned against it."""
+
+import asyncio
+import gzip
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from shared.contracts.artifacts import Artifact
+from shared.contracts.documents import to_document
+from shared.contracts.phases import OperationState
+from shared.messaging.connection import connect
+from shared.messaging.topology import ensure
+from shared.runtime.health import Health
+from tests.support.gateway import (
+    API,
+    Bucket,
+    backup_document,
+    backup_item,
+    captured,
+    cluster_document,
+    eventually,
+    operation_item,
+    serving,
+    stack,
+)
+from tests.support.servers import free_port
+
+
+async def test_the_process_serves_and_stops_when_it_is_asked_to(nats_server, mongo_server, tmp_path):
+    async with connect(nats_server.settings("admin"), name="test", dependency=Health().depends_on("nats")) as admin:
+        await ensure(admin.stream, nats_server.clusters)
+    port = free_port()
+    environment = {
+        **os.environ,
+        **nats_server.environment("gateway"),
+        "LEEWARD_MONGO__URL": mongo_server.url,
+        "LEEWARD_MONGO__DATABASE": mongo_server.settings().database,
+        "LEEWARD_HTTP__PORT": str(port),
+    }
+    with (tmp_path / "log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.gateway", env=environment, stderr=log)
+    try:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+            async def ready():
+                assert process.returncode is None, (tmp_path / "log").read_text()
+                try:
+                    return (await client.get("/readyz")).status_code == 200
+                except httpx2.TransportError:
+                    return False
+
+            await eventually("ready", ready, timeout=30)
+            async with client.stream("GET", f"{API}/events") as stream:
+                assert stream.status_code == 200
+                process.send_signal(signal.SIGTERM)
+                async with asyncio.timeout(8):
+                    assert await process.wait() == 0
+        text = (tmp_path / "log").read_text()
+        assert '"event": "stopped"' in text
+        assert "Traceback" not in text, text
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+KNOWN = """
+[dictionaries.backups]
+values = ["b0", "b1", "b2", "gone", "nobody"]
+[dictionaries.clusters]
+values = ["eu1", "us1"]
+[dictionaries.operations]
+values = ["op1", "nobody"]
+[dictionaries.ranges]
+values = ["bytes=0-9", "bytes=5-", "bytes=-3", "bytes=99999999-", "bytes=x"]
+[dictionaries.names]
+values = ["shop", "cart-1"]
+[dictionaries.durations]
+values = ["1h", "30m"]
+[parameters]
+"path.backup_id" = { dictionary = "backups", probability = 0.9 }
+"path.operation_id" = { dictionary = "operations", probability = 0.9 }
+"path.cluster" = { dictionary = "clusters", probability = 0.9 }
+"header.Range" = { dictionary = "ranges", probability = 0.7 }
+"body.cluster" = { dictionary = "clusters", probability = 0.8 }
+"body.name" = { dictionary = "names", probability = 0.9 }
+"body.deadline" = { dictionary = "durations", probability = 0.9 }
+"body.spec.ttl" = { dictionary = "durations" }
+"body.spec.csiSnapshotTimeout" = { dictionary = "durations" }
+"body.spec.itemOperationTimeout" = { dictionary = "durations" }
+"""
+"""What there is: requests for what there is not all end in the same 404."""
+
+
+@pytest.mark.timeout(180)
+async def test_no_request_that_the_document_allows_or_forbids_meets_a_fault_or_an_answer_it_does_not_tell_of(
+    nats_server, mongo_server, tmp_path
+):
+    files = {("b0", artifact): gzip.compress(b"{}") for artifact in Artifact}
+    async with stack(nats_server, mongo_server, wait=0) as made, serving(made, Bucket(files)):
+        rows = [backup_item(f"b{n}", phase="Completed") for n in range(3)]
+        gone = backup_item("gone", status="Deleted", present=False)
+        await made.status.writes("backups", *(backup_document(item, uids=["uid-1"]) for item in (*rows, gone)))
+        await made.status.writes("captures", *captured(Artifact.LOG, gzip.compress(b"kept")))
+        await made.status.writes("cluster_state", cluster_document("eu1", namespaces=[{"name": "a", "labels": []}]))
+        operation = operation_item("op1", OperationState.ACCEPTED)
+        await made.status.writes("operations", {"_id": "op1", "item": to_document(operation)})
+        (tmp_path / "schemathesis.toml").write_text(KNOWN)
+        before = await counted(made)
+        checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).parent / "schemathesis"),
+            *("run", f"http://127.0.0.1:{made.settings.http.port}{API}/openapi.json", "--exclude-path", f"{API}/events"),
+            *("--phases", "fuzzing", "--max-examples", "20", "--seed", "1", "--checks", checks, "--no-color"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        assert process.returncode == 0, output.decode()[-6000:]
+        document = (await made.client.get(f"{API}/openapi.json")).json()
+        count = sum(len(operations) for operations in document["paths"].values()) - 1  # events never end
+        assert f"Tested: {count}".encode() in output, output.decode()[-3000:]
+        answered = {key for key, times in (await counted(made)).items() if times > before.get(key, 0)}
+        assert answered >= REACHED, f"never got so far: {REACHED - answered}"
+
+
+async def counted(made):
+    """How often the gateways of this process have answered so: (method, address, status) -> times."""
+    metrics = (await made.client.get("/metrics")).text
+    return {(m[1], m[2].removeprefix(API), int(m[3])): float(m[4]) for m in COUNTED.finditer(metrics)}
+
+
+COUNTED = re.compile(r'leeward_http_requests_total{method="(\w+)",route="([^"]*)",status="(\d+)"} (\S+)')
+REACHED = {
+    ("POST", "/backups", 202),
+    ("POST", "/backups", 422),
+    ("DELETE", "/backups/{backup_id}", 202),
+    ("DELETE", "/backups/{backup_id}", 409),
+    ("POST", "/backups/delete", 202),
+    ("GET", "/backups/{backup_id}/logs", 200),
+    ("GET", "/backups/{backup_id}/contents", 200),
+    ("GET", "/backups/{backup_id}/contents", 206),
+    ("GET", "/backups/{backup_id}/contents", 404),
+    ("GET", "/backups/{backup_id}/contents", 416),
+    ("GET", "/operations/{operation_id}", 200),
+    ("POST", "/clusters/{cluster}/scope", 200),
+    ("POST", "/clusters/{cluster}/scope", 422),
+}
+"""What must have been met, or the test says less than it seems to."""
