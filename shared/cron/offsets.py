@@ -5,6 +5,8 @@ day to day, and where it differs the second of the change is found by halving. N
 it back within a day. What a zone's rules are, also beyond 2037, is zoneinfo's to say.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -52,6 +54,20 @@ def stretches(zone: ZoneInfo, year: int) -> tuple[Stretch, ...]:
     return tuple(_from(first, stretch) for stretch in found if first < stretch.end and stretch.start < last)
 
 
+def changes(zone: ZoneInfo, after: datetime, until: datetime) -> Iterator[tuple[Stretch, Stretch]]:
+    """Yield the stretches before and after every change of the clock in (after, until], oldest first."""
+    years = range(after.astimezone(UTC).year, until.astimezone(UTC).year + 1)
+    whole = itertools.chain.from_iterable(stretches(zone, year) for year in years)
+    for before, changed in itertools.pairwise(whole):
+        if before.offset != changed.offset and after < instant(changed.start) <= until:
+            yield before, changed
+
+
+def instant(seconds: int) -> datetime:
+    """Return the instant of seconds since 1970 UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def _from(first: int, stretch: Stretch) -> Stretch:
     """Cut off what lies before an instant, and with it the readings that were shown then."""
     if stretch.start >= first:
@@ -63,8 +79,8 @@ def _seconds(year: int) -> int:
     return (datetime(year, 1, 1, tzinfo=UTC) - _EPOCH) // _SECOND
 
 
-def _offset(zone: ZoneInfo, instant: int) -> int:
-    local = (_EPOCH + timedelta(seconds=instant)).astimezone(zone)
+def _offset(zone: ZoneInfo, seconds: int) -> int:
+    local = instant(seconds).astimezone(zone)
     return (local.utcoffset() or timedelta()) // _SECOND
 
 

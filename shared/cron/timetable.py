@@ -17,7 +17,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from shared.cron.expression import Cron, parse
-from shared.cron.offsets import Stretch, stretches
+from shared.cron.offsets import Stretch, instant, stretches
 from shared.cron.readings import LAST_YEAR, next_reading, previous_reading
 from shared.cron.zones import zone
 
@@ -32,12 +32,12 @@ class Timetable:
     cron: Cron
     zone: ZoneInfo
 
-    def after(self, instant: datetime) -> datetime | None:
-        """Return the first slot after an instant; None when the calendar ends (year 9998) before one comes.
+    def after(self, moment: datetime) -> datetime | None:
+        """Return the first slot after a moment; None when the calendar ends (year 9998) before one comes.
 
         Every expression that can be read fires at least once in about 8 years (29 February across 2100).
         """
-        return next(self._slots(instant), None)
+        return next(self._slots(moment), None)
 
     def between(self, after: datetime, until: datetime, limit: int) -> list[datetime]:
         """Return the slots after `after` and not after `until`, oldest first and at most `limit`."""
@@ -54,17 +54,17 @@ class Timetable:
         while year >= after.astimezone(UTC).year:
             for stretch in reversed(stretches(self.zone, year)):
                 if stretch.start <= end and (slot := self._last(stretch, end)) is not None:
-                    newest = _instant(slot)
+                    newest = instant(slot)
                     return newest if newest > after else None
             year -= 1
         return None
 
-    def _slots(self, instant: datetime) -> Iterator[datetime]:
-        done = (instant - _EPOCH) // _SECOND
-        for year in range(instant.astimezone(UTC).year, LAST_YEAR + 1):
+    def _slots(self, moment: datetime) -> Iterator[datetime]:
+        done = (moment - _EPOCH) // _SECOND
+        for year in range(moment.astimezone(UTC).year, LAST_YEAR + 1):
             for stretch in stretches(self.zone, year):
                 while done < stretch.end - 1 and (slot := self._first(stretch, done)) is not None:
-                    yield _instant(slot)
+                    yield instant(slot)
                     done = slot
 
     def _first(self, stretch: Stretch, done: int) -> int | None:
@@ -96,7 +96,3 @@ def timetable(expression: str, zone_name: str) -> Timetable:
     Schedules with the same words share one object.
     """
     return Timetable(parse(expression), zone(zone_name))
-
-
-def _instant(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
