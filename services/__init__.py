@@ -1,1 +1,1 @@
-"""The services: gateway, executor, status. None of them imports another."""
+"""The services: gateway, scheduler, executor, status. None of them imports another."""

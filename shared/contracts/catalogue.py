@@ -13,6 +13,12 @@ from shared.contracts.subjects import Subject, SubjectError, parse
 TYPES: dict[str, type[Wire]] = {
     type_name("backup", "create"): commands.BackupCreate,
     type_name("backup", "delete"): commands.BackupDelete,
+    type_name("schedule", "trigger"): commands.ScheduleTrigger,
+    type_name("schedule", "hinted"): events.Hinted,
+    type_name("schedule", "observed"): events.Observed,
+    type_name("schedule", "snapshot"): events.Snapshot,
+    type_name("schedule", "changed"): events.Changed,
+    type_name("schedule", "progressed"): events.Progressed,
     type_name("backup", "observed"): events.Observed,
     type_name("backup", "snapshot"): events.Snapshot,
     type_name("backup", "measured"): events.Measured,

@@ -219,6 +219,12 @@ class Progressed(Wire):
     item: dict[str, Any]
 
 
+class Hinted(Wire):
+    """`schedule.hinted`: what is wanted or decided of a schedule has changed. Not stored; correctness rests on rescans."""
+
+    id: str
+
+
 class DeadLetter(Wire):
     """`message.buried`: a message given up on, with the reason. `payload` is base64.
 

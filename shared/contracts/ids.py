@@ -33,6 +33,21 @@ def slot_operation_id(schedule_id: str, slot: datetime) -> str:
     return str(uuid5(NAMESPACE, f"{schedule_id}/{slot.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"))
 
 
+def slot_backup_name(schedule: str, slot: datetime) -> str:
+    """Return what the backup of a slot is called, whoever fires it."""
+    return f"{schedule}-{slot.astimezone(UTC):%Y%m%d%H%M%S}"
+
+
+def schedule_deletion_id(schedule_id: str, attempt: int, backup_id: str) -> str:
+    """Return the id of the deletion of one backup along with its schedule; each time that a person asks it is another."""
+    return str(uuid5(NAMESPACE, f"{schedule_id}/delete/{attempt}/{backup_id}"))
+
+
+def velero_schedule_id(cluster: str, name: str) -> str:
+    """Return the id of a Schedule of Velero's own, by which lists and the state feed name it."""
+    return str(uuid5(NAMESPACE, f"{cluster}/velero-schedule/{name}"))
+
+
 def unstarted_backup_id(cluster: str, namespace: str, name: str, uid: str) -> str:
     """Return the id of a backup that Leeward did not ask for and that has not started: only its uid tells it apart."""
     return str(uuid5(NAMESPACE, f"{cluster}/{namespace}/{name}@{uid}"))

@@ -17,6 +17,8 @@ ANNOTATION_NAME = "leeward.dev/name"
 """The name that was asked for. An object of another name is a copy: what it carries of ours is not about it."""
 ANNOTATION_CREATED_BY = "leeward.dev/created-by"
 ANNOTATION_SCOPE = "leeward.dev/scope"
+ANNOTATION_SLOT = "leeward.dev/slot"
+"""The slot (RFC 3339, UTC) that a backup was fired for; one that a person made from a schedule has none."""
 
 RESERVED_PREFIXES = (OWN_PREFIX, "velero.io/")
 """Label prefixes that a person cannot set: they say whose an object is."""
@@ -29,6 +31,7 @@ class Noun(StrEnum):
     MEASUREMENT = "measurement"
     DELETION = "deletion"
     LOCATION = "location"
+    SCHEDULE = "schedule"
     OPERATION = "operation"
     CLUSTER = "cluster"
     INVENTORY = "inventory"

@@ -57,6 +57,31 @@ class LocationStatus(StrEnum):
     DELETED = "Deleted"
 
 
+class ScheduleStatus(StrEnum):
+    """What people see of a schedule: New until its first backup, then Active. Deleted is never listed."""
+
+    NEW = "New"
+    ACTIVE = "Active"
+    PAUSED = "Paused"
+    FAILED_VALIDATION = "FailedValidation"
+    DELETED = "Deleted"
+
+
+class SlotResult(StrEnum):
+    """What became of a slot that was sent to its cluster, beside the status of its backup.
+
+    Late: made more than a minute after it was due. Undelivered: the cluster did not answer before the deadline.
+    """
+
+    PENDING = "Pending"
+    ACCEPTED = "Accepted"
+    LATE = "Late"
+    REFUSED = "Refused"
+    OVERLAP = "Overlap"
+    SUPERSEDED = "Superseded"
+    UNDELIVERED = "Undelivered"
+
+
 PHASE_OUTCOME: dict[str, Outcome] = {
     "Completed": Outcome.COMPLETED,
     "PartiallyFailed": Outcome.PARTIALLY_FAILED,

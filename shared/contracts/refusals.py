@@ -29,6 +29,8 @@ class Code(StrEnum):
     BACKUP_NOT_ENDED = "BackupNotEnded"
     BACKUP_IS_REPLICA = "BackupIsReplica"
     DELETION_FAILED = "DeletionFailed"
+    OVERLAP = "Overlap"
+    SUPERSEDED = "Superseded"
     REFUSED_BY_CLUSTER = "RefusedByCluster"
     FORBIDDEN_IN_CLUSTER = "ForbiddenInCluster"
     VELERO_MISSING = "VeleroMissing"
@@ -84,6 +86,8 @@ RULES: dict[Code, Rule] = {
         409, "", "Backup {name} in cluster {cluster} is a copy of one that belongs to cluster {owner}: delete it there."
     ),
     Code.DELETION_FAILED: Rule(409, "", "Velero did not delete backup {name}: {message}"),
+    Code.OVERLAP: Rule(409, "", "Backup {name} of schedule {schedule} is still {phase}."),
+    Code.SUPERSEDED: Rule(409, "", "Backup {name} of schedule {schedule} was made at {at}, after this slot was due."),
     Code.REFUSED_BY_CLUSTER: Rule(422, "", "The API server of cluster {cluster} refused the object: {message}"),
     Code.FORBIDDEN_IN_CLUSTER: Rule(422, "/cluster", "Leeward is not allowed to do this in cluster {cluster}: {message}"),
     Code.VELERO_MISSING: Rule(422, "/cluster", "Cluster {cluster} does not know Velero's kinds: is Velero installed?"),

@@ -63,6 +63,13 @@ def live(cluster: str, noun: str, view_id: str) -> str:
     return _join("live", cluster, noun, view_id)
 
 
+def hint(schedule_id: str) -> str:
+    """Name the subject that says that something about a schedule has changed. Not stored; of no cluster."""
+    if not is_token(schedule_id):
+        raise SubjectError(f"not the id of a schedule: {schedule_id!r}")
+    return f"lw.hint.schedule.{schedule_id}"
+
+
 def artifact(cluster: str, *, agent: bool) -> str:
     """Ask for a piece of an artifact: the agent inside the cluster, or the executor at the hub. Not stored."""
     return _join("rpc" if agent else "hub", cluster, "artifact", "read")
@@ -115,6 +122,8 @@ def parse(subject: str) -> Subject:
             return Subject("live", cluster, noun, "progressed", view_id)
         case ["lw", ("rpc" | "hub") as family, cluster, noun, verb]:
             return Subject(family, cluster, noun, verb)
+        case ["lw", "hint", noun, view_id]:
+            return Subject("hint", "", noun, "hinted", view_id)
         case ["lw", "dlq", _stream, _consumer]:
             return Subject("dlq", "", "message", "buried")
         case _:

@@ -2,12 +2,24 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from shared.contracts.artifacts import Artifact
 from shared.contracts.base import Instant, Wire
 from shared.contracts.events import Cause, Problem, Volume
 from shared.contracts.notices import Notice
-from shared.contracts.phases import BackupStatus, ClusterStatus, LocationStatus, OperationState, Outcome
+from shared.contracts.phases import (
+    BackupStatus,
+    ClusterStatus,
+    LocationStatus,
+    OperationState,
+    Outcome,
+    ScheduleStatus,
+    SlotResult,
+)
+from shared.contracts.reasons import ScheduleReason
 from shared.contracts.refusals import Refusal
+from shared.contracts.schedules import Concurrency, Decision, Deletion, Misfire, Template
 
 
 class Creator(Wire):
@@ -98,6 +110,7 @@ class BackupDetail(BackupItem):
     """A backup with all that is known of it.
 
     `resolvedNamespaces`: what the scope came to when the backup was made; None = every namespace, or not known.
+    `slot`: that of its schedule which it was made for.
     `volumes` and `why` are known once the backup has ended and was looked into (`measuredAt`); `captured` names the artifacts
     that can be read although the backup has gone.
     """
@@ -109,6 +122,7 @@ class BackupDetail(BackupItem):
     spec: dict[str, Any] | None = None
     validation_errors: list[str] = []
     failure_reason: str | None = None
+    slot: Instant | None = None
     truncated: bool = False
     unreadable: str | None = None
     hook_status: dict[str, int] | None = None
@@ -197,3 +211,101 @@ class ClusterItem(Shown):
     velero: VeleroView = VeleroView()
     as_of: Instant | None = None
     problems: list[Problem] = []
+
+
+class ScheduleLocation(Wire):
+    """Where a schedule's backups go. `name` is None until the cluster has told its default; the rest as far as it is known."""
+
+    name: str | None = None
+    provider: str | None = None
+    bucket: str | None = None
+
+
+class BackupRef(Wire):
+    """A backup of a schedule, in short."""
+
+    id: str
+    name: str
+    status: BackupStatus
+
+
+class ScheduleCounts(Wire):
+    """How many of a schedule's backups, and slots, ended how; of what is still kept."""
+
+    completed: int = 0
+    partially_failed: int = 0
+    failed: int = 0
+    missed: int = 0
+    skipped: int = 0
+
+
+class ScheduleItem(Shown):
+    """A schedule in a list. What is not known is None.
+
+    `managedBy`: Velero for a Schedule found in a cluster, which is shown and not changed; it has no `version`.
+    `skipNext`: how many of the next slots will not run, because a person said so. `cronText`: the expression in words, or None
+    when it has no meaning. `deleting`: it is on its way out. `lastBackupAt`: when the last backup was made.
+    """
+
+    id: str
+    name: str
+    cluster: str
+    description: str = ""
+    managed_by: Literal["Leeward", "Velero"] = "Leeward"
+    status: ScheduleStatus
+    reasons: list[ScheduleReason] = []
+    storage_location: ScheduleLocation = ScheduleLocation()
+    cron: str
+    cron_text: str | None = None
+    timezone: str = "UTC"
+    next_run_at: Instant | None = None
+    last_backup_at: Instant | None = None
+    last_backup: BackupRef | None = None
+    last_skipped_at: Instant | None = None
+    skip_next: int = 0
+    paused: bool = False
+    spread: str = "0s"
+    starting_deadline: str | None = None
+    misfire: Misfire | None = None
+    concurrency_policy: Concurrency | None = None
+    delete_backups_on_deletion: bool = False
+    counts: ScheduleCounts = ScheduleCounts()
+    deleting: Deletion | None = None
+    version: int | None = None
+    created_by: str | None = None
+    created_at: Instant | None = None
+
+
+class ScheduleDetail(ScheduleItem):
+    """A schedule with the form of its backups. `template` is None for one of Velero's own, whose spec is `veleroTemplate`.
+
+    `firstAffected`, in the answer to a change: the first slot that goes by it; None when there is none.
+    """
+
+    template: Template | None = None
+    velero_template: dict[str, Any] | None = None
+    changed_at: Instant | None = None
+    first_affected: Instant | None = None
+    as_of: Instant | None = None
+
+
+class TickItem(Wire):
+    """What became of a slot, or of a run of slots that ended alike (`from` to `to`, `count` of them). The newest come first.
+
+    `result` is None unless it was Triggered; `refusal`: why the cluster said no.
+    """
+
+    id: str
+    from_: Instant = Field(alias="from")
+    to: Instant
+    count: int = 1
+    decision: Decision
+    reason: str | None = None
+    ran: Instant | None = None
+    due_at: Instant
+    decided_at: Instant
+    deadline: Instant | None = None
+    result: SlotResult | None = None
+    refusal: Refusal | None = None
+    operation_id: str | None = None
+    backup: BackupRef | None = None

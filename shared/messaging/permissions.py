@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 from shared.messaging.topology import COMMANDS, EPOCHS, EVENTS, LEASES, STATE, STATUS_COMMANDS, STATUS_EVENTS, executor_consumer
 
-GATEWAY, STATUS, EXECUTOR, ADMIN = "gateway", "status", "executor", "admin"
+GATEWAY, SCHEDULER, STATUS, EXECUTOR, ADMIN = "gateway", "scheduler", "status", "executor", "admin"
 HUB = "HUB"
 """The account that has JetStream."""
 
 _RPC_IN_FLIGHT = 1000
 _LIVE = "lw.live.>"
+_HINTS = "lw.hint.>"
 _API, _HUB_API = "$JS.API.", "$HUB.API."
 _MANY_ANSWERS = f"{_API}CONSUMER.MSG.NEXT."
 
@@ -71,7 +72,6 @@ def users(clusters: Iterable[str]) -> list[User]:
         GATEWAY,
         says=(
             "lw.cmd.>",
-            "lw.hint.>",
             f"$JS.API.STREAM.MSG.GET.{COMMANDS}",
             f"$JS.API.STREAM.INFO.{COMMANDS}",
             # A cluster registered at run time gets its consumer from here.
@@ -82,8 +82,19 @@ def users(clusters: Iterable[str]) -> list[User]:
             f"$JS.API.CONSUMER.MSG.NEXT.{STATE}.*",
             f"lw.dlq.{STATE}.feed",
         ),
+        tells=(_HINTS,),
         hears=(_LIVE,),
         asks=("lw.rpc.>", "lw.hub.>"),
+    )
+    scheduler = User(
+        SCHEDULER,
+        says=(
+            "lw.cmd.*.schedule.trigger.*",
+            f"$JS.API.STREAM.MSG.GET.{COMMANDS}",
+            *_uses_key(LEASES, "scheduler"),
+        ),
+        tells=(_HINTS,),
+        hears=(_HINTS,),
     )
     status = User(
         STATUS,
@@ -94,6 +105,7 @@ def users(clusters: Iterable[str]) -> list[User]:
             *_uses_key(LEASES, "status.sweep"),
         ),
         tells=(_LIVE,),
+        hears=(_HINTS,),
     )
     hub = User(
         EXECUTOR,
@@ -101,7 +113,7 @@ def users(clusters: Iterable[str]) -> list[User]:
         serves=tuple(f"lw.hub.{name}.>" for name in names),
     )
     agents = [User(cluster_user(name), _cluster_says(name), serves=(f"lw.rpc.{name}.>",)) for name in names]
-    return [User(ADMIN, says=(">",), hears=(">",)), gateway, status, hub, *agents]
+    return [User(ADMIN, says=(">",), hears=(">",)), gateway, scheduler, status, hub, *agents]
 
 
 def server_config(

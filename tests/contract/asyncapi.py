@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from shared.contracts import subjects
 from shared.contracts.catalogue import TYPES
 from shared.contracts.envelope import CONTENT_TYPE, Envelope
-from shared.messaging.permissions import EXECUTOR, GATEWAY, STATUS, User, users
+from shared.messaging.permissions import EXECUTOR, GATEWAY, SCHEDULER, STATUS, User, users
 from shared.messaging.topology import CONSUMERS, STATE, STREAMS, StreamSpec, cluster_consumer
 from tests.contract.schemas import lenient
 
@@ -26,6 +26,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 SERVICES = {
     GATEWAY: "the HTTP API",
+    SCHEDULER: "the clock: turns cron into triggers",
     EXECUTOR: "the hands in a cluster; an agent inside a cluster says and hears the same of its own cluster alone",
     STATUS: "the memory: folds what is seen into what people see",
 }
@@ -34,6 +35,7 @@ PARAMETERS = {
     "operationId": "Id of the request that the message belongs to.",
     "uid": "The object's uid: names may contain dots, and never become part of a subject.",
     "status": "The status that is reached, such as `Completed`.",
+    "schedule": "Id of the schedule.",
     "id": "Id of the backup, location, operation or cluster in the HTTP API.",
     "stream": "The stream that the message lay in.",
     "consumer": "The consumer that gave it up.",
@@ -65,6 +67,8 @@ def subject_of(kind: str) -> str:
             return subjects.live(cluster, noun, place("id"))
         case "backup", ("measured" | "captured"):
             return getattr(subjects, verb)(cluster, place("uid"))
+        case "schedule", "hinted":
+            return subjects.hint(place("schedule"))
         case "artifact", _:
             return subjects.artifact(cluster, agent=False)
         case "message", "buried":
