@@ -50,10 +50,20 @@ def place(name: str) -> str:
     return _PLACE + name
 
 
+_OWN = {
+    ("schedule", "hinted"): subjects.hint(place("schedule")),
+    ("artifact", "read"): subjects.artifact(place("cluster"), agent=False),
+    ("message", "buried"): subjects.dead_letter(place("stream"), place("consumer")),
+}
+"""Where messages go that no family has others like."""
+
+
 def subject_of(kind: str) -> str:
     """Where messages of a type go, its parameters as placeholders."""
     noun, verb = kind.split(".")[2:4]
     cluster, operation = place("cluster"), place("operationId")
+    if (noun, verb) in _OWN:
+        return _OWN[noun, verb]
     match noun, verb:
         case "presence" | "inventory", "observed":
             return getattr(subjects, noun)(cluster)
@@ -67,12 +77,6 @@ def subject_of(kind: str) -> str:
             return subjects.live(cluster, noun, place("id"))
         case "backup", ("measured" | "captured"):
             return getattr(subjects, verb)(cluster, place("uid"))
-        case "schedule", "hinted":
-            return subjects.hint(place("schedule"))
-        case "artifact", _:
-            return subjects.artifact(cluster, agent=False)
-        case "message", "buried":
-            return subjects.dead_letter(place("stream"), place("consumer"))
         case "operation", _:
             return subjects.operation(cluster, verb, operation)
         case _:

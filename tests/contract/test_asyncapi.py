@@ -91,8 +91,10 @@ def test_the_example_of_a_message_fits_its_payload_and_a_wrong_one_does_not(kind
 @pytest.mark.parametrize("kind", TYPES)
 def test_who_sends_and_receives_a_message_is_who_may(kind):
     family = subject_of(kind).split(".")[1]
+    clock = {"scheduler"} if kind == "dev.leeward.schedule.trigger.v1" else set()
     assert (services("send", kind), services("receive", kind)) == {
-        "cmd": ({"gateway"}, {"executor", "status"}),
+        "cmd": ({"gateway"} | clock, {"executor", "status"}),
+        "hint": ({"gateway", "scheduler"}, {"scheduler", "status"}),
         "evt": ({"executor"}, {"status"}),
         "state": ({"status"}, {"gateway"}),
         "live": ({"status"}, {"gateway"}),

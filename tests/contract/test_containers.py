@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from deploy.compose.prepare import CLUSTERS, prepare
 from services.executor.settings import Settings as ExecutorSettings
 from services.gateway.settings import Settings as GatewaySettings
+from services.scheduler.settings import Settings as SchedulerSettings
 from services.status.settings import Settings as StatusSettings
 from shared.contracts.ids import is_cluster_id
 from shared.messaging.__main__ import Settings as EnsureSettings
@@ -24,7 +25,13 @@ from tests.support.dockerfile import ROOT, stages
 
 COMPOSE, STAGES = composition(), stages()
 SERVICES = COMPOSE["services"]
-SETTINGS = {"gateway": GatewaySettings, "status": StatusSettings, "executor": ExecutorSettings, "ensure": EnsureSettings}
+SETTINGS = {
+    "gateway": GatewaySettings,
+    "scheduler": SchedulerSettings,
+    "status": StatusSettings,
+    "executor": ExecutorSettings,
+    "ensure": EnsureSettings,
+}
 OURS = [*SETTINGS, "clusters"]
 
 
@@ -100,8 +107,8 @@ def test_nobody_shares_a_network_with_what_it_does_not_speak_to():
     members = {network: {n for n, s in SERVICES.items() if network in s["networks"]} for network in COMPOSE["networks"]}
     assert members == {
         "front": {"gateway"},
-        "bus": {"nats", "ensure", "gateway", "status", "executor"},
-        "database": {"mongodb", "gateway", "status"},
+        "bus": {"nats", "ensure", "gateway", "scheduler", "status", "executor"},
+        "database": {"mongodb", "gateway", "scheduler", "status"},
         "clusters": {"clusters", "executor"},
     }
 
@@ -131,7 +138,7 @@ def test_the_settings_of_a_service_can_be_read_as_its_container_has_them(name, t
     settings = SETTINGS[name](_secrets_dir=folder)
     assert settings.nats.user == environment(name)["LEEWARD_NATS__USER"]
     assert settings.nats.password.get_secret_value() == (tmp_path / "made" / f"nats-{settings.nats.user}").read_text()
-    if name in {"gateway", "status"}:
+    if name in {"gateway", "scheduler", "status"}:
         assert settings.mongo.url.get_secret_value() == (tmp_path / "made" / f"mongodb-url-{name}").read_text()
     if name == "gateway":
         assert settings.refusal_to_bind is None
@@ -180,8 +187,10 @@ def test_the_clusters_are_the_same_everywhere():
 
 def test_the_users_that_the_database_makes_are_those_who_come_with_a_password():
     script = COMPOSE["configs"]["mongodb-users"]["content"]
-    assert set(json.loads(re.search(r"\[.*?\]", script)[0])) == {"gateway", "status"}
-    assert {f"mongodb-{user}" for user in ("root", "gateway", "status")} == {source for _, source in mounted("mongodb")}
+    assert set(json.loads(re.search(r"\[.*?\]", script)[0])) == {"gateway", "scheduler", "status"}
+    assert {f"mongodb-{user}" for user in ("root", "gateway", "scheduler", "status")} == {
+        source for _, source in mounted("mongodb")
+    }
 
 
 def test_the_server_is_the_one_that_is_tested():
@@ -191,7 +200,7 @@ def test_the_server_is_the_one_that_is_tested():
     assert STAGES["nats"].base.split(":")[1].removesuffix("-alpine") == version.stdout.split("v")[-1].strip()
 
 
-@pytest.mark.parametrize("name", ["gateway", "status", "executor", "simulator"])
+@pytest.mark.parametrize("name", ["gateway", "scheduler", "status", "executor", "simulator"])
 def test_an_image_holds_the_packages_of_its_service_and_nothing_of_the_others(name):
     (packages,) = (copy for copy in STAGES[name].copies if copy.target == "/app/.venv")
     (install,) = STAGES[packages.stage].runs
@@ -202,7 +211,7 @@ def test_an_image_holds_the_packages_of_its_service_and_nothing_of_the_others(na
     assert name in extras
     sources = {source for copy in STAGES[name].copies if copy.stage is None for source in copy.sources}
     assert all((ROOT / source).exists() for source in sources)
-    others = {"gateway", "status", "executor", "simulator"} - {name}
+    others = {"gateway", "scheduler", "status", "executor", "simulator"} - {name}
     assert not [source for source in sources if Path(source).name in others]
     assert STAGES[name].command[:2] == ("python", "-m")
 

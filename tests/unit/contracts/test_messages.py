@@ -109,7 +109,7 @@ def test_a_spec_that_velero_would_misread_is_refused_at_the_field(spec, where):
 
 def test_every_refusal_has_a_rule_and_fills_its_sentence():
     assert set(RULES) == set(Code)
-    words = "cluster name names location locations message provider deadline field kind kinds phase owner since"
+    words = "cluster name names location locations message provider deadline field kind kinds phase owner since schedule at"
     facts = dict.fromkeys(words.split(), "X")
     for code in Code:
         told = refusal(code, **facts)
