@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
-from typing import Annotated
+from inspect import Parameter
+from typing import Annotated, Any
 
 import typer
 
 from leeward import completion, words
 from leeward.errors import CliError, Exit
+from leeward.request import Field
 
 NameOrId = Annotated[str, typer.Argument(metavar="NAME|ID", help="Name or id of a backup.", autocompletion=completion.backups)]
 NamesOrIds = Annotated[
@@ -33,6 +35,38 @@ Selector = Annotated[
     str | None,
     typer.Option("--selector", "-l", metavar="KEY[=VALUE]", help="All with these labels, instead of names (with commas: and)."),
 ]
+Confirm = Annotated[bool, typer.Option("--confirm", "--yes", "-y", help="Do not ask.")]
+Everything = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Every namespace, as if none is named.")]
+Production = Annotated[bool, typer.Option("--production", help="Every namespace of production.")]
+NonProduction = Annotated[bool, typer.Option("--non-production", help="Every namespace of the other environments.")]
+FromFile = Annotated[
+    str | None,
+    typer.Option("--from-file", "-f", metavar="FILE", help="Request in YAML or JSON, - for stdin; options win over it."),
+]
+Preview = Annotated[bool, typer.Option("--preview", help="Only show which namespaces it would be of now; ask for nothing.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="How many at a time, 1 to 500 [API: 50].")]
+Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="From here on (a list says where it went on).")]
+All = Annotated[bool, typer.Option("--all", "-a", help="All of them, page after page.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show changes as they happen, until Ctrl-C.")]
+Search = Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Whose name contains this.")]
+
+
+def fields(table: Iterable[Field]) -> tuple[Parameter, ...]:
+    """Return the options that fill a request, as Typer wants to see them."""
+    return tuple(map(_parameter, table))
+
+
+def _parameter(field: Field) -> Parameter:
+    many = field.kind == list[str]
+    option = typer.Option(
+        *field.names.split(),
+        metavar=field.metavar,
+        help=field.help,
+        show_default=False,
+        autocompletion=completion.FIELDS.get(field.option),
+    )
+    kind: Any = field.kind if many else field.kind | None
+    return Parameter(field.parameter, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option], default=[] if many else None)
 
 
 def duration(text: str | None, option: str = "--timeout") -> timedelta | None:

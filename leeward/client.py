@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -83,18 +83,37 @@ class Client:
         Raises CliError.
         """
         headers = {"Idempotency-Key": key} if key else {}
+        return await self._write("POST", path, headers, _PAUSES if key else (), json=body)
+
+    async def patch(self, path: str, changes: Any, version: int | None) -> Any:
+        """Change something (RFC 7396), if it is still the version that was looked at.
+
+        Raises CliError.
+        """
+        headers = {"Content-Type": "application/merge-patch+json", **({"If-Match": f'"{version}"'} if version else {})}
+        return await self._write("PATCH", path, headers, (), content=json.dumps(changes))
+
+    async def delete(self, path: str, params: Params | None = None) -> Any:
+        """Have something deleted. To ask for that again does no harm, so it is repeated while nobody answers.
+
+        Raises CliError.
+        """
+        return await self._write("DELETE", path, {}, _PAUSES, params=_given(params))
+
+    async def _write(self, method: str, path: str, headers: Mapping[str, str], pauses: Sequence[float], **parts: Any) -> Any:
+        """Send a request, again after each pause while nobody answers it; an error says whether it may have arrived."""
         sent = False
-        for pause in (*(_PAUSES if key else ()), None):
+        for pause in (*pauses, None):
             try:
                 with self._told():
-                    response = await self._http.post(path, json=body, headers=headers)
+                    response = await self._http.request(method, path, headers=headers, **parts)
                 return self._read(response)
             except (UnreachableError, ApiError) as error:
                 again = isinstance(error, UnreachableError) or error.temporary
                 error.sent = sent = sent or error.sent
                 if pause is None or not again:
                     raise
-                if pause == _PAUSES[0]:
+                if pause == pauses[0]:
                     self._notice(f"{error.words}; trying again")
                 await asyncio.sleep(min(error.retry_after or pause, _MAX_PAUSE))
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from leeward import completion, describing, listing
+from leeward.arguments import All, Cursor, Limit, Search
 from leeward.columns import CLUSTERS, KINDS, LOCATIONS, NAMESPACES
 from leeward.errors import CliError, Exit
 from leeward.finding import known_clusters, path
@@ -17,10 +18,6 @@ locations = typer.Typer(no_args_is_help=True, help="Where backups are stored.")
 operations = typer.Typer(no_args_is_help=True, help="What was asked for, and what became of it.")
 
 Name = Annotated[str, typer.Argument(metavar="CLUSTER", help="The cluster's name.", autocompletion=completion.clusters)]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="How many at a time, 1 to 500 [API: 50].")]
-Cursor = Annotated[str | None, typer.Option("--cursor", metavar="CURSOR", help="From here on (a list says where it went on).")]
-All = Annotated[bool, typer.Option("--all", "-a", help="All of them, page after page.")]
-
 _ADDED = {
     "/id": "CLUSTER",
     "/displayName": "--display-name",
@@ -112,7 +109,7 @@ async def list_locations(
         typer.Option("--cluster", "-c", metavar="CLUSTER", help="Of this cluster.", autocompletion=completion.clusters),
     ] = [],  # noqa: B006 - Typer copies it
     status: Annotated[list[str], typer.Option("--status", metavar="STATUS", help="Available, Unavailable, Pending.")] = [],  # noqa: B006 - as above
-    search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Whose name contains this.")] = None,
+    search: Search = None,
     sort: Annotated[
         str | None, typer.Option("--sort", metavar="FIELDS", help="By cluster, name, status [API: cluster,name].")
     ] = None,

@@ -1,63 +1,35 @@
 """Asking for a backup, and waiting for it."""
 
 import asyncio
-import json
-import sys
-from collections.abc import Iterator, Mapping
-from inspect import Parameter
-from pathlib import Path
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
 
-from leeward import arguments, completion, describing, detail, scoping, waiting
+from leeward import arguments, describing, detail, scoping, waiting
 from leeward.arguments import InCluster, NameOrId, Patience
 from leeward.errors import CliError, Exit, UnreachableError
 from leeward.finding import known_clusters
 from leeward.problems import ApiError
 from leeward.request import FIELDS, Body, body_of
+from leeward.requestfile import request_in
 from leeward.session import Session
 
-
-def _field_parameters() -> Iterator[Parameter]:
-    """Return the options that fill the body, as Typer wants to see them."""
-    for field in FIELDS:
-        many = field.kind == list[str]
-        option = typer.Option(
-            *field.names.split(),
-            metavar=field.metavar,
-            help=field.help,
-            show_default=False,
-            autocompletion=completion.FIELDS.get(field.option),
-        )
-        kind: Any = field.kind if many else field.kind | None
-        yield Parameter(
-            field.parameter, Parameter.KEYWORD_ONLY, annotation=Annotated[kind, option], default=[] if many else None
-        )
-
-
-FIELD_PARAMETERS = tuple(_field_parameters())
+FIELD_PARAMETERS = arguments.fields(FIELDS)
+_PARTS = "name, cluster, scope and spec"
 
 
 async def create(
     session: Session,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="What to call the backup.", show_default=False)] = None,
     *,
-    all_namespaces: Annotated[
-        bool, typer.Option("--all-namespaces", "-A", help="Every namespace, as if none is named.")
-    ] = False,
-    production: Annotated[bool, typer.Option("--production", help="Every namespace of production.")] = False,
-    non_production: Annotated[
-        bool, typer.Option("--non-production", help="Every namespace of the other environments.")
-    ] = False,
-    from_file: Annotated[
-        str | None,
-        typer.Option("--from-file", "-f", metavar="FILE", help="Request in YAML or JSON, - for stdin; options win over it."),
-    ] = None,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Only show which namespaces it would be of now; ask for nothing.")
-    ] = False,
+    all_namespaces: arguments.Everything = False,
+    production: arguments.Production = False,
+    non_production: arguments.NonProduction = False,
+    from_file: arguments.FromFile = None,
+    preview: arguments.Preview = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until it has ended; the exit code says how.")] = False,
     timeout: Patience = None,
     idempotency_key: Annotated[
@@ -76,14 +48,29 @@ async def create(
     patience = arguments.duration(timeout)
     if timeout is not None and not wait:
         raise CliError("--timeout is how long to --wait: give both", Exit.USAGE)
-    base = _read(from_file) if from_file is not None else None
+    base = request_in(from_file, _PARTS) if from_file is not None else None
     scopes = {"all_namespaces": all_namespaces, "production": production, "non_production": non_production}
     given = {**fields, **scopes, "name": name or ("preview" if preview else None)}
     body, options = body_of(given, base=base)
     source = "stdin" if from_file == "-" else from_file
     if preview:
         return await scoping.preview(session, body, options, source)
-    answer = await _ask(session, body, options, source, idempotency_key or str(uuid4()))
+    return await asked(session, "/backups", body, options, source, idempotency_key, patience, wait=wait)
+
+
+async def asked(
+    session: Session,
+    path: str,
+    body: Body,
+    options: dict[str, str],
+    source: str | None,
+    idempotency_key: str | None,
+    patience: timedelta | None,
+    *,
+    wait: bool,
+) -> Exit | None:
+    """Send a request that becomes a backup, and say what has become of it, or wait until it has ended."""
+    answer = await _ask(session, path, body, options, source, idempotency_key or str(uuid4()))
     seen = waiting.Seen(answer["id"], **{"operation" if "state" in answer else "backup": answer})
     told: set[str] = set()
     _note(session, answer, options, told)
@@ -97,10 +84,12 @@ async def create(
         raise error.told(options, body, source) from error
 
 
-async def _ask(session: Session, body: Body, options: dict[str, str], source: str | None, key: str) -> dict[str, Any]:
+async def _ask(
+    session: Session, path: str, body: Body, options: dict[str, str], source: str | None, key: str
+) -> dict[str, Any]:
     """Send the request; what is wrong with it is told by the options that it was made of."""
     try:
-        answer: dict[str, Any] = await session.client.post("/backups", body, key=key)
+        answer: dict[str, Any] = await session.client.post(path, body, key=key)
     except ApiError as error:
         raise await refused(session, error, body, options, source, key) from error
     except UnreachableError as error:
@@ -138,39 +127,6 @@ def _note(session: Session, answer: Mapping[str, Any], options: Mapping[str, str
         if line not in told:
             session.output.say(f"note: {line}")
         told.add(line)
-
-
-def _read(file: str) -> Body:
-    """Read a request from a file; YAML is read for JSON, too."""
-    import yaml  # noqa: PLC0415 - only who has a file waits for it
-
-    name = "stdin" if file == "-" else file
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        body = yaml.safe_load(text)
-    except OSError as error:
-        raise CliError(f"--from-file: {name} cannot be read: {error.strerror}", Exit.USAGE) from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CliError(f"--from-file: {name} is neither YAML nor JSON{_place(error)}", Exit.USAGE) from error
-    if not isinstance(body, dict):
-        raise CliError(f"--from-file: {name} holds no request: name, cluster, scope and spec were expected", Exit.USAGE)
-    if "apiVersion" in body:
-        raise CliError(
-            f"--from-file: {name} is a Kubernetes object; a request has name, cluster, scope and spec",
-            Exit.USAGE,
-            hints=["its spec can be taken over, but namespaces go into scope: {kind: specific, namespaces: […]}"],
-        )
-    try:
-        json.dumps(body, allow_nan=False)
-    except (TypeError, ValueError) as error:  # what YAML has and JSON has not
-        raise CliError(f"--from-file: {name}: {error}", Exit.USAGE, hints=["put dates and times in quotes"]) from error
-    return body
-
-
-def _place(error: Exception) -> str:
-    """Say where in a file the reader stumbled, if it says so."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    return f": line {mark.line + 1}, {problem}" if mark is not None else ""
 
 
 async def wait(session: Session, backup: NameOrId, cluster: InCluster = None, timeout: Patience = None) -> Exit:

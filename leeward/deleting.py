@@ -86,7 +86,7 @@ async def delete(
     cluster: InCluster = None,
     selector: arguments.Selector = None,
     everything: Annotated[bool, typer.Option("--all", help="Every backup of the cluster (--cluster) that is its own.")] = False,
-    confirm: Annotated[bool, typer.Option("--confirm", "--yes", "-y", help="Do not ask.")] = False,
+    confirm: arguments.Confirm = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until they are gone; the exit code says whether.")] = False,
     timeout: Patience = None,
     deadline: Annotated[

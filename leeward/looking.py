@@ -34,7 +34,7 @@ async def list_(
     label: Annotated[
         list[str], typer.Option("--label", "-l", metavar="KEY[=VALUE]", help="With this label: team=shop, or team.")
     ] = [],  # noqa: B006 - as above
-    search: Annotated[str | None, typer.Option("--search", metavar="TEXT", help="Whose name contains this.")] = None,
+    search: arguments.Search = None,
     created_after: Annotated[str | None, typer.Option("--created-after", metavar="TIME", help="Made after.")] = None,
     created_before: Annotated[str | None, typer.Option("--created-before", metavar="TIME", help="Made before.")] = None,
     sort: Annotated[
@@ -43,12 +43,10 @@ async def list_(
             "--sort", metavar="FIELDS", help="E.g. -createdAt,name [API: -createdAt].", autocompletion=completion.sorts
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option("--limit", metavar="N", help="How many at a time, 1 to 500 [API: 50].")] = None,
-    cursor: Annotated[
-        str | None, typer.Option("--cursor", metavar="CURSOR", help="From here on (a list says where it went on).")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", "-a", help="All of them, page after page.")] = False,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show changes as they happen, until Ctrl-C.")] = False,
+    limit: arguments.Limit = None,
+    cursor: arguments.Cursor = None,
+    everything: arguments.All = False,
+    watch: arguments.Watch = False,
 ) -> None:
     """List backups of the whole fleet, the newest first.
 

@@ -181,46 +181,84 @@ SCOPES: Mapping[str, tuple[str, str]] = {
 }
 """What a backup can be of: the parameter that says so, its option, and the API's word. One at a time."""
 
-_NEEDED = {
-    "name": "what to call it (NAME)",
-    "cluster": "which cluster to back up (--cluster; `leeward cluster list` shows them)",
-}
-"""What is asked for before anything is sent. Whether it is right is the gateway's to say."""
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A request that options fill: where the scope stands in it, and what it cannot do without, in words.
+
+    That is asked for before anything is sent. Whether it is right is the gateway's to say.
+    """
+
+    fields: Sequence[Field]
+    scope: str
+    needed: Mapping[str, str]
 
 
-def body_of(given: Mapping[str, Any], *, base: Body | None = None) -> tuple[Body, dict[str, str]]:
+BACKUP = Form(
+    FIELDS,
+    "/scope",
+    {
+        "name": "what to call it (NAME)",
+        "cluster": "which cluster to back up (--cluster; `leeward cluster list` shows them)",
+    },
+)
+
+
+def body_of(given: Mapping[str, Any], form: Form = BACKUP, *, base: Body | None = None) -> tuple[Body, dict[str, str]]:
     """Return the body, and which option fills which place. `base` is what a file said; options win over it.
+
+    Raises CliError for a value that cannot be read, for a scope that says two things, and for what is missing.
+    """
+    begin = deepcopy(base or {})
+    options = {} if base is not None else {field.pointer: field.option for field in form.fields}
+    if at(begin, form.scope) is None:  # without a word everything, as Velero's own command takes it
+        put(begin, form.scope, {"kind": "all"})
+        options[form.scope] = "--exclude-namespace"
+    body, said = filled(given, form, begin)
+    options |= said
+    missing = [what for key, what in form.needed.items() if key not in body]
+    if missing:
+        raise CliError(f"say {' and '.join(missing)}", Exit.USAGE)
+    return body, options
+
+
+def filled(given: Mapping[str, Any], form: Form, base: Body) -> tuple[Body, dict[str, str]]:
+    """Return a copy of `base` with what the options say in it, and which option has filled which place.
 
     Raises CliError for a value that cannot be read, and for a scope that says two things.
     """
-    body = deepcopy(base or {})
-    options = {} if base is not None else {field.pointer: field.option for field in FIELDS}
+    body, options = deepcopy(base), dict[str, str]()
     if given.get("name"):
         body["name"] = given["name"]
         options["/name"] = "NAME"
     scopes = [scope for parameter, scope in SCOPES.items() if given.get(parameter)]
     if len(scopes) > 1:
         raise CliError(f"{' and '.join(option for option, _ in scopes)} exclude each other", Exit.USAGE)
-    for option, kind in scopes or [("--exclude-namespace", "all")][: "scope" not in body]:
-        body["scope"] = {"kind": kind}  # without a word everything, as Velero's own command takes it
-        options["/scope"] = option
-    for field in FIELDS:
+    for option, kind in scopes:
+        put(body, form.scope, {"kind": kind})
+        options[form.scope] = option
+    for field in form.fields:
         if given.get(field.parameter) in (None, [], ()):
             continue
         try:
             value = field.form(given[field.parameter])
         except ValueFormError as error:
             raise CliError(f"{field.option}: {error}", Exit.USAGE) from error
-        _put(body, field.pointer.split("/")[1:], value)
+        put(body, field.pointer, value)
         options[field.pointer] = field.option
-    missing = [what for key, what in _NEEDED.items() if key not in body]
-    if missing:
-        raise CliError(f"say {' and '.join(missing)}", Exit.USAGE)
     return body, options
 
 
-def _put(body: Body, steps: Sequence[str], value: Any) -> None:
-    *way, last = steps
+def at(body: Any, pointer: str) -> Any:
+    """Return what stands in a place of a body; None where there is nothing."""
+    for step in pointer.split("/")[1:]:
+        body = body.get(step) if isinstance(body, dict) else None
+    return body
+
+
+def put(body: Body, pointer: str, value: Any) -> None:
+    """Fill a place of a body, with the way that leads there."""
+    *way, last = pointer.split("/")[1:]
     for step in way:
         if not isinstance(body.get(step), dict):
             body[step] = {}

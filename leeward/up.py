@@ -48,6 +48,7 @@ def up(
     database_port: Annotated[int | None, _port("The database.")] = None,
     simulator_port: Annotated[int | None, _port("The first simulated cluster; the other and the storage follow.")] = None,
     status_port: Annotated[int | None, _port("The status service's health and metrics.")] = None,
+    scheduler_port: Annotated[int | None, _port("The scheduler's health and metrics.")] = None,
     executor_port: Annotated[int | None, _port("The executor's health and metrics.")] = None,
 ) -> int:
     """Run Leeward on this machine, with two simulated clusters or with yours, until Ctrl-C.
@@ -62,6 +63,7 @@ def up(
         "database": database_port,
         "simulator": simulator_port,
         "status": status_port,
+        "scheduler": scheduler_port,
         "executor": executor_port,
     }
     clusters = foreground.real(kubeconfig, context or (), velero_namespace) if kubeconfig or context else ()

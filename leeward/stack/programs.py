@@ -15,7 +15,7 @@ from leeward.stack.home import Home, write
 from leeward.stack.ports import HOST, Listener
 from leeward.stack.probes import listening, readiness, written
 from leeward.stack.process import Program, StartError
-from shared.messaging.permissions import ADMIN, EXECUTOR, GATEWAY, STATUS, server_config
+from shared.messaging.permissions import ADMIN, EXECUTOR, GATEWAY, SCHEDULER, STATUS, server_config
 
 NATS, DATABASE, SIMULATOR = "nats", "database", "simulator"
 LISTENERS = (
@@ -24,11 +24,12 @@ LISTENERS = (
     Listener(DATABASE, "the database"),
     Listener(SIMULATOR, "the simulated clusters", count=3),
     Listener(STATUS, "the status service"),
+    Listener(SCHEDULER, "the scheduler"),
     Listener(EXECUTOR, "the executor"),
 )
 
 _LEASE = 5.0
-"""Seconds; shorter than in production, so that an executor that was killed is followed soon."""
+"""Seconds; shorter than in production, so that an executor or a scheduler that was killed is followed soon."""
 _GRACE = 3.0
 _PYTHON = (sys.executable, "-P", "-m")
 """Without the working directory in the path: whatever lies in there is not ours."""
@@ -66,7 +67,7 @@ class Plan:
 
 def nats(plan: Plan) -> Program:
     """Return NATS: JetStream in files, every user's permissions switched on."""
-    users = (ADMIN, GATEWAY, STATUS, EXECUTOR)
+    users = (ADMIN, GATEWAY, SCHEDULER, STATUS, EXECUTOR)
     passwords = {user: plan.home.secret(f"{user}/leeward_nats__password") for user in users}
     config, port = plan.home.secrets / "nats.conf", plan.port(NATS)
     names = [cluster.id for cluster in plan.clusters]
@@ -113,6 +114,11 @@ def simulator(plan: Plan) -> Program:
 def status(plan: Plan) -> Program:
     """Return the status service, the memory."""
     return _service(plan, STATUS, "status service")
+
+
+def scheduler(plan: Plan) -> Program:
+    """Return the scheduler, the clock."""
+    return _service(plan, SCHEDULER, "scheduler")
 
 
 def executor(plan: Plan) -> Program:

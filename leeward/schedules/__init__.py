@@ -1,0 +1,1 @@
+"""`leeward schedule`: when backups are made by themselves, and what became of each time. Start reading at `commands`."""
