@@ -90,13 +90,13 @@ _FOREIGN_EXPRESSIONS: Final = (
     (r"(CRON_)?TZ=", "An expression cannot name its time zone: leave {text} out and set the schedule's time zone."),
     (r"@EVERY\b", "@every is not supported, because it names no times: use steps, such as */15 * * * *."),
     (r"@REBOOT\b", "@reboot is not supported: a fleet of clusters has no moment at which it starts."),
-    (r"@", f"{{text}} is not known: use one of {', '.join(ALIASES)}."),
+    (r"@", f"{{text}} is not known, or has words after it: use one of {', '.join(ALIASES)}."),
 )
 _FOREIGN_TERMS: Final = (
     (r".*\?", "? is not supported ({field} {text}): use *."),
     (r".*#", "# for the nth weekday of a month is not supported ({field} {text})."),
-    (r"(L.*|.*\dL|.*-L)$", "L for the last day is not supported ({field} {text})."),
     (r"(\d*W\d*|LW)$", "W for the nearest weekday is not supported ({field} {text})."),
+    (r"(L.*|.*\dL|.*-L)$", "L for the last day is not supported ({field} {text})."),
     (r"[HR](\(.*)?(/.*)?$", "H and R, for times by hash or by chance, are not supported ({field} {text})."),
 )
 """What other tools know: how it begins, and what is said about it. The first that fits is said."""

@@ -43,7 +43,10 @@ def read(expression: str) -> Reading:
     words = expression.split()
     fields = [_field(word, *bounds) for word, bounds in zip(words, RANGES, strict=True)]
     fields[4] = frozenset(day % 7 for day in fields[4])
-    return Reading(*fields, either=words[2] != "*" and words[4] != "*")
+    # Any day and Fridays is Fridays: also when any day is written 1-31, if a * beside it shows that it is meant so (croniter).
+    any_day = words[2] == "*" or (len(fields[2]) == 31 and "*" in words[4])
+    any_weekday = words[4] == "*" or (len(fields[4]) == 7 and "*" in words[2])
+    return Reading(*fields, either=not any_day and not any_weekday)
 
 
 def _field(word, low, high, names):
