@@ -212,6 +212,8 @@ def _takes(members: list[User], guests: list[User]) -> list[dict[str, object]]:
     for user in members:
         taken += [{"service": {"account": HUB, "subject": said}, "to": _in_account(said)} for said in user.says]
         for other in guests:
+            if other.account == user.account:
+                continue  # what it tells itself never leaves the account
             told = [subject for subject in other.tells if _covered(subject, user.hears)]
             served = [subject for subject in other.serves if _covered(subject, user.asks)]
             taken += [{"stream": {"account": other.account, "subject": subject}} for subject in told]
