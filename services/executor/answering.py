@@ -62,7 +62,7 @@ class Task(Protocol[S]):
     def judge(self, seen: S) -> list[Notice]:
         """Return what a person should know although it can be done.
 
-        Raises Refused, or NotYet when the cluster is about to know.
+        Raises Refused, or NotYet when the cluster may be ready soon.
         """
 
     async def make(self, seen: S) -> Object:
@@ -89,10 +89,10 @@ async def carry_out(ports: Ports, command: Envelope[Any], task: Task[S]) -> None
         await publish(ports, command, "finished", Finished(succeeded=True, detail=str(done)))
         return
     except NotYet as wait:
-        raise Retry(str(wait), after=2) from wait
+        raise Retry(str(wait), after=wait.after) from wait
     except (GoneError, InternalError) as passing:
         if _late(ports, command):
-            await _refuse(ports, command, _too_late(ports, command))
+            await _refuse(ports, command, _deadline(ports, command))
             return
         raise Retry(str(passing)) from passing
     except Refused as no:
@@ -139,7 +139,7 @@ def _result(outcome: T | BaseException) -> T:
 
 async def _make(ports: Ports, command: Envelope[Any], task: Task[S], seen: S | BaseException) -> Object:
     if _late(ports, command):
-        raise Refused(_too_late(ports, command))
+        raise Refused(_awaited(task, seen) or _deadline(ports, command))
     surroundings = _result(seen)
     task.judge(surroundings)
     try:
@@ -163,7 +163,19 @@ def _late(ports: Ports, command: Envelope[Any]) -> bool:
     return command.expiresat is not None and ports.clock() > command.expiresat
 
 
-def _too_late(ports: Ports, command: Envelope[Any]) -> Refusal:
+def _awaited(task: Task[S], seen: S | BaseException) -> Refusal | None:
+    """Return what is still being waited for, if that says more than that it is too late."""
+    if not isinstance(seen, BaseException):
+        try:
+            task.judge(seen)
+        except NotYet as wait:
+            return wait.instead
+        except Refused:
+            return None
+    return None
+
+
+def _deadline(ports: Ports, command: Envelope[Any]) -> Refusal:
     deadline = command.expiresat.isoformat(timespec="seconds") if command.expiresat else ""
     return refusal(Code.DEADLINE_EXCEEDED, deadline=deadline, cluster=ports.cluster)
 

@@ -21,7 +21,12 @@ class Refused(Exception):  # noqa: N818 - a decision
 
 
 class NotYet(Exception):  # noqa: N818 - a decision
-    """The cluster is about to know: look again in a moment."""
+    """The cluster may be ready soon: look again after so many seconds. `instead`: what to say if the deadline comes first."""
+
+    def __init__(self, words: str, *, after: float = 2.0, instead: Refusal | None = None) -> None:
+        super().__init__(words)
+        self.after = after
+        self.instead = instead
 
 
 def resolve(

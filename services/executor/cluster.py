@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -11,7 +12,7 @@ from services.executor.epoch import ClusterEpoch
 from services.executor.fetching import Storage, storage
 from services.executor.handlers import ROUTES
 from services.executor.kinds import KindMemory
-from services.executor.kube import BACKUPS, DELETE_REQUESTS, LOCATIONS, Kind, Kube
+from services.executor.kube import BACKUPS, DELETE_REQUESTS, LOCATIONS, SCHEDULES, ForbiddenError, Kind, Kube
 from services.executor.measuring import Measurer
 from services.executor.observing import Observer
 from services.executor.ports import Ports
@@ -19,6 +20,8 @@ from services.executor.presence import Witness
 from services.executor.settings import ClusterSettings, Settings
 from services.executor.watching import Sees, Several, endless, list_and_watch
 from shared.contracts import subjects
+from shared.contracts.commands import ScheduleTrigger
+from shared.contracts.envelope import Envelope
 from shared.contracts.names import Noun
 from shared.messaging.connection import Connection
 from shared.messaging.consumer import Consumer
@@ -35,10 +38,22 @@ from shared.runtime.stopping import unless_cancelled
 
 log = structlog.get_logger(__name__)
 
-WATCHED: dict[Kind, Noun] = {BACKUPS: Noun.BACKUP, LOCATIONS: Noun.LOCATION, DELETE_REQUESTS: Noun.DELETION}
+WATCHED: dict[Kind, Noun] = {
+    BACKUPS: Noun.BACKUP,
+    LOCATIONS: Noun.LOCATION,
+    DELETE_REQUESTS: Noun.DELETION,
+    SCHEDULES: Noun.SCHEDULE,
+}
 """What is watched in every cluster, and what messages call it."""
 
 _AGAIN = 5.0
+
+
+def in_order_with(command: Envelope[Any], address: subjects.Subject) -> str:
+    """Return what a command is carried out in order with: its schedule, if it is a slot of one; else its object."""
+    if isinstance(command.data, ScheduleTrigger):
+        return f"{address.noun}/{command.data.schedule.id}"
+    return f"{address.noun}/{getattr(command.data, 'name', address.id)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +152,7 @@ class ClusterExecutor:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for kind, sees in told.items():
-                    tasks.create_task(self._watch(kube, kind, epoch, sees))
+                    tasks.create_task(self._watch(kube, kind, epoch, sees, observers[kind]))
                 tasks.create_task(witness.run())
                 tasks.create_task(serve(self.connection, self._artifact, artifacts.answer))
                 tasks.create_task(lease.work(lambda: self._lead(ports, measurer)))
@@ -151,11 +166,17 @@ class ClusterExecutor:
             tasks.create_task(self._consumer(ports).run())
             tasks.create_task(measurer.run())
 
-    async def _watch(self, kube: Kube, kind: Kind, epoch: ClusterEpoch, sees: Sees) -> None:
+    async def _watch(self, kube: Kube, kind: Kind, epoch: ClusterEpoch, sees: Sees, observer: Observer) -> None:
         rhythm = self.settings.rhythm
 
         async def once() -> None:
-            await list_and_watch(kube, kind, lambda: epoch.list(kind), sees, inactivity=rhythm.inactivity, relist=rhythm.relist)
+            try:
+                await list_and_watch(
+                    kube, kind, lambda: epoch.list(kind), sees, inactivity=rhythm.inactivity, relist=rhythm.relist
+                )
+            except ForbiddenError as no:
+                observer.forbidden(kind, no)
+                raise
 
         await endless(self.cluster.id, kind, once)
 
@@ -166,7 +187,7 @@ class ClusterExecutor:
             name=executor_consumer(self.cluster.id),
             routes=ROUTES,
             ports=ports,
-            key=lambda command, address: f"{address.noun}/{getattr(command.data, 'name', address.id)}",
+            key=in_order_with,
             clock=self.runtime.clock,
             health=self.runtime.health,
             sure_acks=True,

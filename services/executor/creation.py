@@ -18,7 +18,7 @@ from services.executor.kube import (
     KubeError,
     Object,
 )
-from services.executor.manifests import backup, is_of
+from services.executor.manifests import Resolved, backup, is_of
 from services.executor.policies import Policy
 from services.executor.ports import Ports
 from services.executor.requirements import Around
@@ -69,13 +69,16 @@ class Creation:
 
     def judge(self, seen: Surroundings) -> list[Notice]:
         """See Task."""
-        return requirements.judge(self.command.data, self.ports.cluster, seen.around)
+        notices = requirements.judge(self.command.data, self.ports.cluster, seen.around)
+        self._resolved(seen)
+        return notices
 
     async def make(self, seen: Surroundings) -> Object:
         """See Task."""
-        order, cluster = self.command.data, self.ports.cluster
-        resolved = resolve(order, cluster, seen.namespaces, seen.locations, seen.snapshot_locations)
-        return await self.ports.kube.create(BACKUPS, backup(self.command, resolved, self.ports.namespace))
+        return await self.ports.kube.create(BACKUPS, backup(self.command, self._resolved(seen), self.ports.namespace))
+
+    def _resolved(self, seen: Surroundings) -> Resolved:
+        return resolve(self.command.data, self.ports.cluster, seen.namespaces, seen.locations, seen.snapshot_locations)
 
     async def _around(self) -> Around:
         needed = requirements.kinds_needed(self.command.data)

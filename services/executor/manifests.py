@@ -4,15 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.contracts import ids, names
-from shared.contracts.commands import BackupCreate, BackupDelete
+from shared.contracts.commands import BackupCreate, BackupDelete, ScheduleTrigger
 from shared.contracts.envelope import Envelope
 
 Object = dict[str, Any]
 
 _LONGEST_LABEL, _HASHED = 63, 6
+_SLOT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +53,13 @@ def backup(command: Envelope[BackupCreate], resolved: Resolved, namespace: str) 
                 **order.labels,
                 names.LABEL_CLUSTER: command.cluster,
                 names.LABEL_OPERATION_ID: str(command.operationid),
+                **_labels_of_schedule(order),
             },
             "annotations": {
                 names.ANNOTATION_CREATED_BY: str(command.principal or ""),
                 names.ANNOTATION_NAME: order.name,
                 names.ANNOTATION_SCOPE: json.dumps(order.scope.wire(), separators=(",", ":")),
+                **({names.ANNOTATION_SLOT: f"{order.slot:{_SLOT}}"} if isinstance(order, ScheduleTrigger) else {}),
             },
         },
         "spec": {key: value for key, value in spec.items() if not _is_empty(value)},
@@ -109,6 +113,25 @@ def is_of(obj: Mapping[str, Any], command: Envelope[Any]) -> bool:
     )
 
 
+def of_schedule(backup: Mapping[str, Any], command: Envelope[ScheduleTrigger]) -> bool:
+    """Tell whether a Backup was made in this cluster from the command's schedule: for a slot, or because a person asked."""
+    labels = (backup.get("metadata") or {}).get("labels") or {}
+    return (
+        labels.get(names.LABEL_SCHEDULE_ID) == command.data.schedule.id
+        and labels.get(names.LABEL_CLUSTER) == command.cluster
+        and _marks_are_its_own(backup)
+    )
+
+
+def slot_of(backup: Mapping[str, Any]) -> datetime | None:
+    """Return the slot that a Backup was made for; None for one that a person made, or whose mark nobody of ours has written."""
+    annotations = (backup.get("metadata") or {}).get("annotations") or {}
+    try:
+        return datetime.strptime(str(annotations.get(names.ANNOTATION_SLOT)), _SLOT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 def ids_of(obj: Mapping[str, Any], cluster: str) -> frozenset[str]:
     """Return every id by which people of this cluster may know a Backup; two of one name share none, unless they are one."""
     meta = obj.get("metadata") or {}
@@ -117,11 +140,20 @@ def ids_of(obj: Mapping[str, Any], cluster: str) -> frozenset[str]:
     found = {ids.unstarted_backup_id(*where, str(meta.get("uid") or ""))}
     if start := (obj.get("status") or {}).get("startTimestamp"):
         found.add(ids.started_backup_id(*where, str(start)))
-    # Marks of ours on an object of another name are about the one that it was copied from.
-    ours = (meta.get("annotations") or {}).get(names.ANNOTATION_NAME, name) == name
-    if ours and labels.get(names.LABEL_CLUSTER) == cluster and labels.get(names.LABEL_OPERATION_ID):
+    if _marks_are_its_own(obj) and labels.get(names.LABEL_CLUSTER) == cluster and labels.get(names.LABEL_OPERATION_ID):
         found.add(str(labels[names.LABEL_OPERATION_ID]))
     return frozenset(found)
+
+
+def _marks_are_its_own(obj: Mapping[str, Any]) -> bool:
+    """Tell whether what an object carries of ours is about itself, and not about one of another name that it is a copy of."""
+    meta = obj.get("metadata") or {}
+    return bool((meta.get("annotations") or {}).get(names.ANNOTATION_NAME, meta.get("name")) == meta.get("name"))
+
+
+def _labels_of_schedule(order: BackupCreate) -> dict[str, str]:
+    origin = order.schedule
+    return {names.LABEL_SCHEDULE_ID: origin.id, names.LABEL_VELERO_SCHEDULE: origin.name} if origin else {}
 
 
 def _is_empty(value: Any) -> bool:

@@ -21,6 +21,7 @@ _DURATIONS: dict[str, tuple[str, ...]] = {
     "Backup": ("ttl", "csiSnapshotTimeout", "itemOperationTimeout"),
     "BackupStorageLocation": ("backupSyncPeriod", "validationFrequency"),
 }
+_DURATIONS["Schedule"] = _DURATIONS["Backup"]  # its template is the spec of a Backup
 
 
 def version_of(obj: Object) -> int:
@@ -82,7 +83,10 @@ def pages(uids: Iterable[str], epoch: int, list_rv: int, size: int = _PAGE) -> I
 def poison(obj: Object) -> Problem | None:
     """Tell whether the object stops Velero from reading any object of its kind: a duration that Go cannot parse does."""
     kind, name = str(obj.get("kind") or ""), str(obj.get("metadata", {}).get("name") or "")
-    for key, value in _durations(kind, obj.get("spec")):
+    spec = obj.get("spec")
+    if kind == "Schedule":
+        spec = spec.get("template") if isinstance(spec, dict) else None
+    for key, value in _durations(kind, spec):
         if isinstance(value, str) and not durations.is_go(value):
             return Problem(
                 code="PoisonObject",

@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import Counter
 
 from services.executor.epoch import ClusterEpoch
-from services.executor.kube import Listed, Object
+from services.executor.kube import ForbiddenError, Kind, Listed, Object
 from services.executor.observations import fingerprint, observed, pages, poison, uid_of, version_of
 from shared.contracts import subjects
 from shared.contracts.base import Wire
@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 _SKIPPED = Counter("leeward_objects_skipped_total", "Objects that could not be told of", ["cluster", "noun"])
 
 _RETRY = 1.0
+_WORDS = 500
+_THE_KIND = ""
+"""Stands among problems for the kind as a whole, where uids of objects stand."""
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class Observer:
     progress_every: float
     high_water_every: float
     problems: dict[str, Problem] = field(default_factory=dict)
-    """What is wrong with objects now, by uid; presence tells it."""
+    """What is wrong with objects now, by uid, and with the kind; presence tells it."""
     _epoch: int = 0
     """That of the last list: what is watched from it on is comparable with it, and with nothing else."""
     _said: dict[str, _Said] = field(default_factory=dict)
@@ -101,6 +104,11 @@ class Observer:
         if now - self._noted >= self.high_water_every:
             self._noted = now
             await self.epoch.seen(self._epoch, resource_version)
+
+    def forbidden(self, kind: Kind, no: ForbiddenError) -> None:
+        """Have it told that the kind cannot be watched, until a list succeeds: nothing new is known of it meanwhile."""
+        message = f"Leeward may not watch {kind.plural}: apply the rights in deploy/rbac/executor.yaml. The cluster says: {no}"
+        self.problems[_THE_KIND] = Problem(code="NotAllowed", message=message[:_WORDS])
 
     def stop(self) -> None:
         """Drop what is waiting its turn; the next list says it again."""

@@ -6,6 +6,7 @@ return → ack; Retry or an unknown exception → wait and try again; Unavailabl
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -43,12 +44,17 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a message came: its subject, sequence in the stream, when it was stored, how often it was delivered."""
+    """How a message came: its subject, sequence in the stream, when it was stored, how often it was delivered.
+
+    At each attempt, too: how many messages of the same key are `behind` it, and how many of other keys a Retry keeps `waiting`.
+    """
 
     subject: subjects.Subject
     sequence: int
     stored_at: datetime
     deliveries: int
+    behind: int = 0
+    waiting: int = 0
 
 
 Handler = Callable[[Envelope[Any], Delivery, P], Awaitable[None]]
@@ -82,6 +88,7 @@ class _Held:
 
     message: Msg
     delivery: Delivery
+    key: str
     envelope: Envelope[Any] | None
     problem: str = ""
     running: bool = False
@@ -107,6 +114,8 @@ class Consumer(Generic[P]):
     _held: dict[_Place, _Held] = field(default_factory=dict)
     _queues: dict[str, deque[_Held]] = field(default_factory=dict)
     _workers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _resting: set[str] = field(default_factory=set)
+    """The keys whose first message waits to be tried again."""
     _open: asyncio.Event = field(default_factory=asyncio.Event)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
@@ -174,7 +183,8 @@ class Consumer(Generic[P]):
         if known is not None:
             known.message = message  # delivered again while we hold it: answer the newest delivery
             return
-        held, key = self._read(message)
+        held = self._read(message)
+        key = held.key
         self._held[_place(message)] = held
         _HELD.labels(self.name).set(len(self._held))
         if key in self._queues:
@@ -183,12 +193,12 @@ class Consumer(Generic[P]):
             self._queues[key] = deque((held,))
             self._workers[key] = tasks.create_task(self._work(key))
 
-    def _read(self, message: Msg) -> tuple[_Held, str]:
+    def _read(self, message: Msg) -> _Held:
         facts = message.metadata
         where, envelope, problem = self._decode(message)
         delivery = Delivery(where, facts.sequence.stream, facts.timestamp, facts.num_delivered)
         key = self.key(envelope, where) if envelope else f"unreadable/{delivery.sequence}"
-        return _Held(message, delivery, envelope, problem), key
+        return _Held(message, delivery, key, envelope, problem)
 
     def _decode(self, message: Msg) -> tuple[subjects.Subject, Envelope[Any] | None, str]:
         try:
@@ -242,7 +252,11 @@ class Consumer(Generic[P]):
             held.running = False
             _HANDLED.labels(self.name, "retried").inc()
             log.info("message waits", **self._words(held), **{logging.REASON: reason}, seconds=round(delay, 1))
-            await asyncio.sleep(jittered(delay))
+            self._resting.add(held.key)
+            try:
+                await asyncio.sleep(jittered(delay))
+            finally:
+                self._resting.discard(held.key)
 
     async def _attempt(self, held: _Held, envelope: Envelope[Any]) -> None:
         """Run the handler once, waiting out whatever it depends on: ends as the handler ends, but never with Unavailable."""
@@ -291,8 +305,10 @@ class Consumer(Generic[P]):
 
     async def _call(self, held: _Held, envelope: Envelope[Any]) -> None:
         held.running = True
+        waiting = sum(len(self._queues[key]) for key in self._resting)
+        delivery = dataclasses.replace(held.delivery, behind=len(self._queues[held.key]) - 1, waiting=waiting)
         with handling(self.stream, self.name, held.message.subject, held.delivery.deliveries, envelope):
-            await self.routes[envelope.type](envelope, held.delivery, self.ports)
+            await self.routes[envelope.type](envelope, delivery, self.ports)
 
     # ------------------------------------------------------------------ answering
 

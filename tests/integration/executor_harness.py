@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from shared.runtime.health import Health
 from shared.runtime.process import Runtime
 from simulator.api import Manner
 from simulator.cluster import SimulatedCluster
-from tests.support.messages import backup_command, delete_command
+from tests.support.messages import backup_command, delete_command, trigger_command
 from tests.support.timing import TIMING
 
 RHYTHM = Rhythm(
@@ -126,7 +127,7 @@ class World:
     directory: Path
     clusters: dict[str, SimulatedCluster] = field(default_factory=dict)
     heard: Heard = field(default_factory=Heard)
-    publisher: Publisher | None = None
+    publishers: dict[str, Publisher] = field(default_factory=dict)
 
     async def add(self, name: str, **facts: Any) -> SimulatedCluster:
         cluster = SimulatedCluster(name, namespaces={"shop": {}, "cart": {}}, manner=Manner(bookmark_interval=0.5), **facts)
@@ -137,17 +138,22 @@ class World:
         return cluster
 
     async def ask(self, operation: str, cluster: str = "eu1", **more: Any) -> Envelope[Any]:
-        return await self.order("create", backup_command(operation, cluster=cluster, now=more.pop("now", now()), **more))
+        return await self.order(backup_command(operation, cluster=cluster, now=more.pop("now", now()), **more))
 
     async def ask_to_delete(self, operation: str, backup: str, cluster: str = "eu1", **more: Any) -> Envelope[Any]:
         command = delete_command(operation, backup=backup, cluster=cluster, now=more.pop("now", now()), **more)
-        return await self.order("delete", command)
+        return await self.order(command)
 
-    async def order(self, verb: str, command: Envelope[Any]) -> Envelope[Any]:
-        if self.publisher is None:
-            self.publisher = Publisher(await self.as_user("gateway"))
-        subject = subjects.command(command.cluster, "backup", verb, str(command.operationid))
-        await self.publisher.publish_command(subject, command)
+    async def trigger(self, slot: datetime, **more: Any) -> str:
+        """Send a slot to its cluster as the scheduler does; return its operation id."""
+        return str((await self.order(trigger_command(slot, **more), "scheduler")).operationid)
+
+    async def order(self, command: Envelope[Any], user: str = "gateway") -> Envelope[Any]:
+        if user not in self.publishers:
+            self.publishers[user] = Publisher(await self.as_user(user))
+        noun, verb = command.type.split(".")[2:4]
+        subject = subjects.command(command.cluster, noun, verb, str(command.operationid))
+        await self.publishers[user].publish_command(subject, command)
         return command
 
     @contextlib.asynccontextmanager

@@ -42,7 +42,7 @@ async def ask(world, **more):
     if environments:
         data = command.data.wire() | {"environments": environments.wire()}
         command = command.model_copy(update={"data": BackupCreate.model_validate(data)})
-    await world.order("create", command.model_copy(update={"expiresat": None}))
+    await world.order(command.model_copy(update={"expiresat": None}))
     async with world.executor(rhythm=SLEEPY, timeout=10):
         await eventually("answered", lambda: world.answers("op1"), timeout=30)
     return world.answer("op1")

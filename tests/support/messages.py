@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared.contracts import ids
 from shared.contracts.base import Wire
-from shared.contracts.commands import BackupCreate, BackupDelete
+from shared.contracts.commands import BackupCreate, BackupDelete, Origin, ScheduleTrigger
 from shared.contracts.envelope import Envelope, type_name
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+NIGHTLY = Origin(id="5b1c2c0e-7f0e-4a57-9c53-0d6a3f0a1b11", name="nightly")
 
 
 def envelope(noun: str, verb: str, data: Wire, *, cluster: str = "eu1", name: str = "m1", **more: Any) -> Envelope[Any]:
@@ -37,6 +39,36 @@ def backup_command(
         operationid=operation_id,
         principal="anna",
         expiresat=moment + timedelta(seconds=expires_in),
+    )
+
+
+def trigger_command(
+    slot: datetime,
+    *,
+    schedule: Origin = NIGHTLY,
+    cluster: str = "eu1",
+    due: datetime | None = None,
+    expires_in: float = 3600,
+    spec: dict[str, Any] | None = None,
+    **more: Any,
+) -> Envelope[Any]:
+    """The command of a slot as the scheduler sends it: with the slot's own operation id and name, `expires_in` s from due."""
+    when = due or slot
+    order = {"scope": {"kind": "all"}, **more}
+    operation = ids.slot_operation_id(schedule.id, slot)
+    name = ids.slot_backup_name(schedule.name, slot)
+    return envelope(
+        "schedule",
+        "trigger",
+        ScheduleTrigger.model_validate(
+            {"name": name, "schedule": schedule, "slot": slot, "due": when, "spec": spec or {}, **order}
+        ),
+        cluster=cluster,
+        name=operation,
+        time=when,
+        operationid=operation,
+        principal=f"schedule/{schedule.name}",
+        expiresat=when + timedelta(seconds=expires_in),
     )
 
 

@@ -2,14 +2,16 @@
 
 import contextlib
 import json
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.executor.choices import Refused, resolve
-from services.executor.manifests import Resolved, backup, is_of
-from tests.support.messages import backup_command
+from services.executor.manifests import Resolved, backup, is_of, of_schedule, slot_of
+from shared.contracts import ids
+from tests.support.messages import NIGHTLY, NOW, backup_command, trigger_command
 
 RESOLVED = Resolved(included=["shop"], excluded=[], location="default", snapshot_locations=[])
 
@@ -78,3 +80,36 @@ def test_the_newest_default_location_wins_as_in_velero():
     ]
     assert resolve(backup_command("op1").data, "eu1", [], found, []).location == "new"
     assert resolve(backup_command("op1").data, "eu1", [], [location("only", "", False)], []).location == "only"
+
+
+def test_the_backup_of_a_slot_says_of_which_schedule_and_slot_it_is():
+    slot = datetime(2026, 10, 25, 2, 30, tzinfo=timezone(timedelta(hours=2)))
+    made = backup(trigger_command(slot, labels={"team": "shop"}), RESOLVED, "velero")
+    assert made["metadata"]["name"] == "nightly-20261025003000"
+    assert made["metadata"]["labels"] == {
+        "team": "shop",
+        "leeward.dev/cluster": "eu1",
+        "leeward.dev/operation-id": ids.slot_operation_id(NIGHTLY.id, slot),
+        "leeward.dev/schedule-id": NIGHTLY.id,
+        "velero.io/schedule-name": "nightly",
+    }
+    assert made["metadata"]["annotations"]["leeward.dev/slot"] == "2026-10-25T00:30:00Z"
+    assert made["metadata"]["annotations"]["leeward.dev/created-by"] == "schedule/nightly"
+    assert slot_of(made) == slot
+
+
+def test_a_backup_that_a_person_made_from_a_schedule_is_of_it_but_of_no_slot():
+    command = backup_command("op1")
+    order = command.data.model_copy(update={"schedule": NIGHTLY})
+    made = backup(command.model_copy(update={"data": order}), RESOLVED, "velero")
+    assert made["metadata"]["labels"]["leeward.dev/schedule-id"] == NIGHTLY.id
+    assert made["metadata"]["labels"]["velero.io/schedule-name"] == "nightly"
+    assert slot_of(made) is None
+    assert of_schedule(made, trigger_command(NOW))
+    assert not of_schedule(build(), trigger_command(NOW))
+
+
+@pytest.mark.parametrize("mark", [None, "", "soon", "2026-11-22", 7])
+def test_a_slot_that_nobody_of_ours_has_written_is_none(mark):
+    assert slot_of({"metadata": {"annotations": {"leeward.dev/slot": mark}}}) is None
+    assert slot_of({}) is None
