@@ -60,7 +60,8 @@ def cautions(timetable: Timetable, now: datetime, horizon: timedelta) -> list[Ca
         *_rare(timetable, now),
         *_days_left_out(timetable),
     ):
-        said.setdefault(found.code, found)
+        if found.at is None or found.at > now:  # a time that comes twice may have come the first time
+            said.setdefault(found.code, found)
     return list(said.values())
 
 
