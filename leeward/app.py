@@ -17,6 +17,7 @@ from typer.core import TyperCommand
 from leeward import backup, cluster
 from leeward.errors import MEANINGS, CliError, Exit
 from leeward.problems import ApiError
+from leeward.schedules import commands as schedules
 from leeward.words import plain
 
 _EPILOG = "\n".join(["\b", "Exit codes:", *(f"  {code.value:<4} {words}" for code, words in MEANINGS.items())])
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Back up and restore a fleet of Kubernetes clusters with Velero.",
 )
 app.add_typer(backup.app, name="backup")
+app.add_typer(schedules.app, name="schedule")
 app.add_typer(cluster.clusters, name="cluster")
 app.add_typer(cluster.locations, name="location")
 app.add_typer(cluster.operations, name="operation")

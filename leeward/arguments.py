@@ -35,6 +35,16 @@ Selector = Annotated[
     str | None,
     typer.Option("--selector", "-l", metavar="KEY[=VALUE]", help="All with these labels, instead of names (with commas: and)."),
 ]
+Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it has ended; the exit code says how.")]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key", metavar="KEY", help="Repeat an earlier request: the same key never makes a second backup."
+    ),
+]
+Deadline = Annotated[
+    str | None, typer.Option("--deadline", metavar="DURATION", help="How long to wait for a cluster that is away (usually 1h).")
+]
 Confirm = Annotated[bool, typer.Option("--confirm", "--yes", "-y", help="Do not ask.")]
 Everything = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Every namespace, as if none is named.")]
 Production = Annotated[bool, typer.Option("--production", help="Every namespace of production.")]
@@ -85,6 +95,16 @@ def duration(text: str | None, option: str = "--timeout") -> timedelta | None:
     if length <= timedelta():
         raise CliError(f"{option}: {text!r} is no time at all", Exit.USAGE)
     return length
+
+
+def patience(text: str | None, *, wait: bool) -> timedelta | None:
+    """Read how long to wait, by who does wait.
+
+    Raises CliError.
+    """
+    if text is not None and not wait:
+        raise CliError("--timeout is how long to --wait: give both", Exit.USAGE)
+    return duration(text)
 
 
 @contextlib.asynccontextmanager

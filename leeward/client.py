@@ -177,10 +177,12 @@ class Client:
     # ------------------------------------------------------------------ what answers mean
 
     def _read(self, response: httpx2.Response) -> Any:
-        """Return the JSON of an answer.
+        """Return the JSON of an answer; nothing of one that says that nothing is left.
 
         Raises ApiError for a problem, CliError for what is not an answer of Leeward's.
         """
+        if response.status_code == httpx2.codes.NO_CONTENT:
+            return {}
         try:
             document = response.json()
         except ValueError:

@@ -140,11 +140,93 @@ OPERATIONS: Sequence[Column] = (
     Column("Made", _of("object", "name"), yields=1),
 )
 
+
+def schedule_name(item: Item, _now: datetime) -> str:
+    """Return a schedule's name, and whether it is one of Velero's own."""
+    told = words.plain(item.get("name"))
+    return f"{told} (Velero)" if item.get("managedBy") == "Velero" else told
+
+
+def schedule_status(item: Item, _now: datetime) -> str:
+    """Return a schedule's status, with the codes of what is wrong, and whether it is on its way out."""
+    more = [
+        *(words.plain(reason.get("code")) for reason in item.get("reasons") or []),
+        *(["deleting"] if item.get("deleting") else []),
+    ]
+    told = words.plain(item.get("status"))
+    return f"{told} ({', '.join(more)})" if more else told
+
+
+def storage(item: Item, _now: datetime) -> str:
+    """Return where the backups of a schedule go: the location, and whose storage it is."""
+    name, provider = dig(item, "storageLocation", "name"), dig(item, "storageLocation", "provider")
+    return f"{words.plain(name)} ({words.plain(provider)})" if name and provider else words.plain(name)
+
+
+def when(item: Item, _now: datetime) -> str:
+    """Return when a schedule runs, in words if it has a meaning, and where it is that time."""
+    told, zone = words.plain(item.get("cronText") or item.get("cron")), item.get("timezone")
+    return f"{told} ({words.plain(zone)})" if zone not in {None, "UTC"} else told
+
+
+SCHEDULES: Sequence[Column] = (
+    Column("Schedule Name", schedule_name),
+    Column("Status", schedule_status, coloured=True),
+    Column("Cluster", _of("cluster"), yields=1),
+    Column("Storage Location", storage, yields=6),
+    Column("Cron", when, yields=5),
+    Column("Next Run", lambda item, _now: words.moment(item.get("nextRunAt")), yields=2),
+    Column("Last Backup", lambda item, _now: words.moment(item.get("lastBackupAt")), yields=3),
+    Column("Last Result", _of("lastBackup", "status"), yields=4, coloured=True),
+    Column("Last Skipped", lambda item, _now: words.moment(item.get("lastSkippedAt")), yields=7),
+)
+
+_WHY: Mapping[str, Callable[[Item], str]] = {
+    "Skipped": lambda _tick: "a person asked to leave it out",
+    "Paused": lambda _tick: "the schedule was paused",
+    "Invalid": lambda tick: words.plain(tick.get("reason")),
+    "Missed": lambda _tick: "nobody could decide in time",
+    "Superseded": lambda tick: f"{words.moment(tick.get('ran'))} ran instead",
+}
+
+
+def slot(tick: Item, _now: datetime) -> str:
+    """Return the slot of a tick, or from which to which one, and how many."""
+    begin = words.moment(tick.get("from"))
+    count = tick.get("count") or 1
+    return begin if count == 1 else f"{begin} to {words.moment(tick.get('to'))} ({words.number(count)})"
+
+
+def why(tick: Item, _now: datetime) -> str:
+    """Return why a slot ended as it did: what the cluster said, else what the decision means."""
+    refused = dig(tick, "refusal", "detail")
+    told = _WHY.get(str(tick.get("decision")))
+    return words.plain(refused) if refused else told(tick) if told else words.plain(_LATE.get(str(tick.get("result"))))
+
+
+_LATE: Mapping[str, str] = {
+    "Pending": "the cluster has not answered yet",
+    "Late": "made more than a minute after it was due",
+    "Undelivered": "the cluster did not answer before the deadline",
+}
+
+TICKS: Sequence[Column] = (
+    Column("Slot", slot),
+    Column("Decision", _of("decision"), coloured=True),
+    Column("Result", _of("result"), yields=3, coloured=True),
+    Column("Backup", _of("backup", "name"), yields=2),
+    Column("Status", _of("backup", "status"), yields=1, coloured=True),
+    Column("Why", why, yields=4),
+)
+
 COLOURS: Mapping[str, str] = {
     "Creating": "cyan",
     "Deleting": "cyan",
     "Queued": "cyan",
     "Accepted": "cyan",
+    "Triggered": "cyan",
+    "New": "cyan",
+    "Active": "green",
     "Completed": "green",
     "Succeeded": "green",
     "succeeded": "green",
@@ -152,8 +234,17 @@ COLOURS: Mapping[str, str] = {
     "Available": "green",
     "PartiallyFailed": "yellow",
     "Pending": "yellow",
+    "Paused": "yellow",
+    "Skipped": "yellow",
+    "Late": "yellow",
+    "Overlap": "yellow",
     "Unregistered": "yellow",
     "NeverSeen": "yellow",
+    "FailedValidation": "red",
+    "Invalid": "red",
+    "Missed": "red",
+    "Refused": "red",
+    "Undelivered": "red",
     "Failed": "red",
     "Rejected": "red",
     "failed": "red",

@@ -6,16 +6,21 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import typer
 
-from shared.contracts.phases import BackupStatus, Outcome
+from shared.contracts.phases import BackupStatus, Outcome, ScheduleStatus
 
 _PATIENCE = 2.0
 _OFFERED = 100
 STATUSES: Mapping[str, str] = {s.lower(): s.value for s in BackupStatus if s is not BackupStatus.REFUSED}
 """Statuses as people type them, and as the API calls them."""
+SCHEDULE_STATUSES: Mapping[str, str] = {s.lower(): s.value for s in ScheduleStatus if s is not ScheduleStatus.DELETED}
+DECISIONS: Mapping[str, str] = {d.lower(): d for d in ("Triggered", "Skipped", "Paused", "Invalid", "Missed", "Superseded")}
+"""As above. Their own words stand with the models, which take their time to load."""
 _SORTS = ("name", "createdAt", "expiresAt", "size", "status", "cluster")
+_SCHEDULE_SORTS = ("name", "cluster", "status", "nextRunAt", "lastBackupAt", "createdAt")
 
 
 def _among(words: list[str]) -> Callable[[str], list[str]]:
@@ -30,6 +35,9 @@ def _among(words: list[str]) -> Callable[[str], list[str]]:
 
 statuses = _among(list(STATUSES.values()))
 outcomes = _among([o.value for o in Outcome])
+schedule_statuses = _among(list(SCHEDULE_STATUSES.values()))
+decisions = _among(list(DECISIONS.values()))
+schedule_sorts = _among([f"{sign}{name}" for sign in ("", "-") for name in _SCHEDULE_SORTS])
 sorts = _among([f"{sign}{name}" for sign in ("", "-") for name in _SORTS])
 
 
@@ -42,6 +50,17 @@ def backups(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the newest backups whose names begin so."""
     params = {"search": incomplete or None, "cluster": ctx.params.get("cluster"), "limit": _OFFERED}
     return list(dict.fromkeys(name for name in _ask(ctx, "/backups", params, "name") if name.startswith(incomplete)))
+
+
+def schedules(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the schedules whose names begin so."""
+    params = {"search": incomplete or None, "cluster": ctx.params.get("cluster"), "limit": _OFFERED}
+    return list(dict.fromkeys(name for name in _ask(ctx, "/schedules", params, "name") if name.startswith(incomplete)))
+
+
+def zones(_ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the time zones that this machine knows."""
+    return sorted(name for name in available_timezones() if name.lower().startswith(incomplete.lower()))
 
 
 def namespaces(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -66,18 +85,21 @@ def _last(incomplete: str, words: list[str]) -> list[str]:
     return sorted({f"{before}{comma}{word}" for word in words if word.startswith(begun)})
 
 
-FIELDS: Mapping[str, Callable[[typer.Context, str], list[str]]] = {
+FIELDS: Mapping[str, Callable[..., list[str]]] = {
     "--cluster": clusters,
     "--namespace": namespaces,
     "--exclude-namespace": namespaces,
     "--storage-location": locations,
+    "--timezone": zones,
+    "--concurrency": _among(["forbid", "allow"]),
+    "--misfire": _among(["latest", "all", "none"]),
     **{
         f"--{verb}-{which}resources": kinds
         for verb in ("include", "exclude")
         for which in ("", "cluster-scoped-", "namespace-scoped-")
     },
 }
-"""What is offered for the values of the options of `backup create`."""
+"""What is offered for the values of the options that fill a request."""
 
 
 def _ask(ctx: typer.Context, path: str, params: Mapping[str, Any], key: str) -> list[str]:

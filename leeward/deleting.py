@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +13,7 @@ import typer
 from leeward import arguments, words
 from leeward.arguments import InCluster, NamesOrIds, Patience
 from leeward.columns import BACKUPS, dig
+from leeward.confirming import confirmed
 from leeward.errors import CliError, Exit
 from leeward.finding import backups as find_backups
 from leeward.finding import path
@@ -89,18 +87,13 @@ async def delete(
     confirm: arguments.Confirm = False,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until they are gone; the exit code says whether.")] = False,
     timeout: Patience = None,
-    deadline: Annotated[
-        str | None,
-        typer.Option("--deadline", metavar="DURATION", help="How long to wait for a cluster that is away (usually 1h)."),
-    ] = None,
+    deadline: arguments.Deadline = None,
 ) -> Exit | None:
     """Delete backups with all of their data.
 
     In the storage and of volumes; it cannot be undone. If one of the names cannot be found, nothing is deleted.
     """
-    patience = arguments.duration(timeout)
-    if timeout is not None and not wait:
-        raise CliError("--timeout is how long to --wait: give both", Exit.USAGE)
+    patience = arguments.patience(timeout, wait=wait)
     if everything and cluster is None:
         raise CliError("--all is every backup of one cluster: name it (--cluster)", Exit.USAGE)
     found = await find_backups(session.client, backup or [], cluster, selector, everything=everything)
@@ -119,38 +112,10 @@ async def delete(
 
 
 def _ask(session: Session, found: Sequence[Mapping[str, Any]]) -> None:
-    """Let the person see what is to go, and say yes.
-
-    Raises CliError when it is no, or nobody can be asked.
-    """
+    """Let the person see what is to go, and say yes."""
     what = f"these {len(found)} backups with all of their data" if len(found) > 1 else "this backup with all of its data"
-    if not sys.stdin.isatty():
-        raise CliError(
-            "nobody can be asked here: nothing was deleted", Exit.USAGE, hints=["--confirm deletes without a question"]
-        )
     columns = [column for column in BACKUPS if column.title != "Expires In"]
-    session.output.to_stderr().rows(columns, found)
-    with _interruptible():
-        try:
-            yes = typer.confirm(f"Delete {what}?", err=True)
-        except typer.Abort:  # Ctrl-C, or the end of what is typed
-            session.output.stderr.print()
-            raise CliError("nothing was deleted", Exit.INTERRUPTED) from None
-    if not yes:
-        raise CliError("nothing was deleted")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end a question at once: asyncio would wait for the answer first."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    confirmed(session.output, columns, found, f"Delete {what}?")
 
 
 async def _order(session: Session, fates: Sequence[Fate], deadline: str | None) -> list[Fate]:

@@ -99,7 +99,7 @@ def show(output: Output, item: Item) -> None:
     output.facts(short(item))
     output.section("Scope", _scope(item))
     output.section("Made", _made(item, now))
-    output.section("Spec" if item.get("spec") else "Requested Spec", dict(_spec(item)))
+    output.section("Spec" if item.get("spec") else "Requested Spec", dict(spec_of(item)))
     _volumes(output, item)
     output.section("Hooks", _named(item.get("hookStatus") or {}))
     output.section("Notes", notices(item, {field.pointer: field.option for field in FIELDS}))
@@ -242,7 +242,7 @@ _TOLD = {
 }
 
 
-def _spec(item: Item) -> Iterator[tuple[str, Any]]:
+def spec_of(item: Item) -> Iterator[tuple[str, Any]]:
     """Say what was to be backed up and how, in the order of Velero's own `describe`."""
     spec = item.get("spec") or item.get("requestedSpec") or {}
     if not spec:

@@ -29,30 +29,74 @@ async def backup(client: "Client", name_or_id: str, cluster: str | None) -> dict
 
     Raises CliError when there is none, or several of that name.
     """
-    found = await _by_id(client, name_or_id)
+    found = await _by_id(client, "backups", name_or_id)
     if found is not None and cluster in {None, found.get("cluster")}:
         return found
-    near = [item async for item in _named(client, name_or_id, cluster)]
+    near = [item async for item in _named(client, "backups", name_or_id, cluster)]
     same = [item for item in near if item["name"] == name_or_id]
     if not same:  # what is known of deleted ones is kept for a while
-        gone = [item async for item in _named(client, name_or_id, cluster, status=BackupStatus.DELETED.value)]
+        gone = [item async for item in _named(client, "backups", name_or_id, cluster, status=BackupStatus.DELETED.value)]
         same = [item for item in gone if item["name"] == name_or_id]
     same = [item for item in same if not item.get("replica")] or same  # copies that other clusters see of it
+    answer: dict[str, Any] = await client.get(path("backups", _only("backup", name_or_id, cluster, same, near)["id"]))
+    return answer
+
+
+async def schedule(client: "Client", name_or_id: str, cluster: str | None) -> dict[str, Any]:
+    """Return a schedule in full, by its id or by its name.
+
+    Raises CliError when there is none, or several of that name.
+    """
+    found = await _by_id(client, "schedules", name_or_id)
+    if found is not None and cluster in {None, found.get("cluster")}:
+        return found
+    near = [item async for item in _named(client, "schedules", name_or_id, cluster)]
+    same = [item for item in near if item["name"] == name_or_id]
+    same = [item for item in same if item.get("managedBy") != "Velero"] or same  # one of Velero's own beside ours
+    answer: dict[str, Any] = await client.get(path("schedules", _only("schedule", name_or_id, cluster, same, near)["id"]))
+    return answer
+
+
+async def schedules(
+    client: "Client", names: Sequence[str], cluster: str | None, *, everything: bool = False
+) -> list[dict[str, Any]]:
+    """Return schedules by names or ids, or all of a cluster that are Leeward's; each once.
+
+    Raises CliError when one of them cannot be found.
+    """
+    if bool(names) == everything:
+        raise CliError("name schedules, or take all of a cluster (--all --cluster C), one of both", Exit.USAGE)
+    if not everything:
+        found = [await schedule(client, name, cluster) for name in names]
+    elif cluster is None:
+        raise CliError("--all is every schedule of one cluster: name it (--cluster)", Exit.USAGE)
+    else:
+        pages = client.pages("/schedules", {"cluster": cluster, "limit": _PAGE})
+        found = [item async for page in pages for item in page["items"] if item.get("managedBy") != "Velero"]
+    return list({item["id"]: item for item in found}.values())
+
+
+def _only(
+    noun: str, name: str, cluster: str | None, same: Sequence[dict[str, Any]], near: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the one that is called so; `near` are those that it may have been taken for.
+
+    Raises CliError when there is none, or several.
+    """
     if len(same) == 1:
-        answer: dict[str, Any] = await client.get(path("backups", same[0]["id"]))
-        return answer
+        return same[0]
     where = f" in cluster {cluster}" if cluster else ""
     if not same:
         names = sorted({str(item["name"]) for item in near})[:_SUGGESTIONS]
-        hints = [f"did you mean {', '.join(names)}?"] if names else ["`leeward backup list` shows those that exist"]
-        raise CliError(f"there is no backup {name_or_id}{where}", Exit.NOT_FOUND, hints=hints)
+        hints = [f"did you mean {', '.join(names)}?"] if names else [f"`leeward {noun} list` shows those that exist"]
+        raise CliError(f"there is no {noun} {name}{where}", Exit.NOT_FOUND, hints=hints)
     rows = [
         f"cluster {item['cluster']}, {item['status']}, made {words.moment(item.get('createdAt'))}: id {item['id']}"
         for item in same
     ]
     several = len({item["cluster"] for item in same}) == len(same)
     advice = "add --cluster CLUSTER, or use an id" if several else "use an id"
-    raise CliError("\n  ".join([f"{len(same)} backups are called {name_or_id}{where}", *rows]), Exit.USAGE, hints=[advice])
+    raise CliError("\n  ".join([f"{len(same)} {noun}s are called {name}{where}", *rows]), Exit.USAGE, hints=[advice])
 
 
 async def backups(
@@ -90,9 +134,9 @@ def _has(labels: Mapping[str, str], key: str, equals: str, value: str) -> bool:
     return labels.get(key) == value if equals else key in labels
 
 
-async def _by_id(client: "Client", backup_id: str) -> dict[str, Any] | None:
+async def _by_id(client: "Client", things: str, identity: str) -> dict[str, Any] | None:
     try:
-        answer: dict[str, Any] = await client.get(path("backups", backup_id))
+        answer: dict[str, Any] = await client.get(path(things, identity))
     except ApiError as error:
         if error.exit_code is not Exit.NOT_FOUND:
             raise
@@ -100,9 +144,9 @@ async def _by_id(client: "Client", backup_id: str) -> dict[str, Any] | None:
     return answer if "id" in answer else None  # `summary` is an address of its own
 
 
-async def _named(client: "Client", name: str, cluster: str | None, **filters: str) -> Any:
+async def _named(client: "Client", things: str, name: str, cluster: str | None, **filters: str) -> Any:
     params = {"search": name, "cluster": cluster, "limit": _PAGE, "sort": "name", **filters}
-    async for page in client.pages("/backups", params):
+    async for page in client.pages(path(things), params):
         for item in page["items"]:
             yield item
 

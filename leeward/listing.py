@@ -31,6 +31,8 @@ class Listing:
     noun: str
     advice: str = ""
     """What to do about an empty one."""
+    kinds: Sequence[str] = ("backup",)
+    """Which events may change it."""
 
 
 async def read(client: "Client", listing: Listing, params: Mapping[str, Any], *, everything: bool) -> dict[str, Any]:
@@ -77,7 +79,7 @@ async def watch(session: Session, listing: Listing, params: Mapping[str, Any], *
     changed = asyncio.Event()
     shown: dict[str, Any] | None = None
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_hear(session, params, changed))
+        tasks.create_task(_hear(session, {"cluster": params.get("cluster"), "kind": listing.kinds}, changed))
         while True:
             await changed.wait()
             changed.clear()
@@ -96,7 +98,7 @@ async def _hear(session: Session, params: Mapping[str, Any], changed: asyncio.Ev
     while True:
         changed.set()
         with contextlib.suppress(UnreachableError):
-            async with session.client.events({"cluster": params.get("cluster"), "kind": "backup"}, None) as events:
+            async with session.client.events(params, None) as events:
                 changed.set()
                 async for event in events:
                     if event.kind:

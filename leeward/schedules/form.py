@@ -25,6 +25,8 @@ _OWN: Sequence[Field] = (
     Field("--misfire", "/misfire", str, "POLICY", "Of times that passed while nothing could run: latest, all or none."),
     Field("--starting-deadline", "/startingDeadline", str, "DURATION", "How late one may still begin (usually 1h)."),
     Field("--spread", "/spread", str, "DURATION", "Begin up to so much later, always the same: not all at once."),
+    Field("--paused/--no-paused", "/paused", bool, None, "Whether nothing runs until it is resumed."),
+    Field("--skip-next", "/skipNext", int, "N", "Leave out so many of the next times."),
 )
 
 CHANGES: Sequence[Field] = (
@@ -33,12 +35,7 @@ CHANGES: Sequence[Field] = (
 )
 """What can be changed of a schedule: its own fields, and the form of its backups as `backup create` has it."""
 
-FIRST: Sequence[Field] = (
-    next(field for field in FIELDS if field.pointer == "/cluster"),
-    *CHANGES,
-    Field("--paused/--no-paused", "/paused", bool, None, "Run nothing until it is resumed."),
-    Field("--skip-next", "/skipNext", int, "N", "Leave out so many times at first."),
-)
+FIRST: Sequence[Field] = (next(field for field in FIELDS if field.pointer == "/cluster"), *CHANGES)
 """What can be said of a new one."""
 
 SCHEDULE = Form(
