@@ -31,13 +31,15 @@ async def hint(publisher: Publishes, source: str, schedule_id: str, cluster: str
         await publisher.tell(subjects.hint(schedule_id), envelope)
 
 
-async def hints(connection: Connection) -> AsyncIterator[str]:
-    """Yield ids of schedules as they pass by; what is missed is missed."""
+async def hints(connection: Connection, *, besides: str | None = None) -> AsyncIterator[str]:
+    """Yield ids of schedules as they pass by, but not what that source says; what is missed is missed."""
     subscription = await connection.client.subscribe("lw.hint.>")
     try:
         async for message in subscription.messages:
             with contextlib.suppress(UnreadableError):
-                yield decode(message.subject, message.data)[1].data.id
+                envelope = decode(message.subject, message.data)[1]
+                if envelope.source != besides:
+                    yield envelope.data.id
     finally:
         with contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()

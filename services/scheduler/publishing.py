@@ -1,0 +1,85 @@
+"""From decisions to commands in the stream. What cannot be sent is left where it is; it holds up nobody else."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from services.scheduler.deciding import Order
+from services.scheduler.measures import BROKEN, DRIFT
+from services.scheduler.ports import Facts, Ports
+from services.scheduler.triggers import trigger
+from shared.contracts.schedules import Schedule
+from shared.contracts.scopes import BY_ENVIRONMENT
+from shared.contracts.selectors import Environments, environments_of
+from shared.messaging.outcomes import Unavailable
+from shared.messaging.publisher import CommandTakenError
+from shared.runtime import logging
+
+log = structlog.get_logger(__name__)
+
+REMEMBERED: Final = timedelta(days=1)
+"""So long after its deadline a command that is not known to be stored is published all the same, so that its end is told."""
+
+
+@dataclass(slots=True)
+class Published:
+    """The ticks of which the stream has the commands; and whether it did not answer for others."""
+
+    ticks: list[str] = field(default_factory=list)
+    away: Unavailable | None = None
+
+
+async def publish(ports: Ports, orders: Sequence[Order], done: Published) -> None:
+    """Store the commands of these slots, all at the same time, and add what came of it to `done`."""
+    await asyncio.gather(*(_publish(ports, order, done) for order in orders))
+
+
+async def _publish(ports: Ports, order: Order, done: Published) -> None:
+    tick = order.tick
+    try:
+        subject, envelope = trigger(order.schedule, tick, _environments(order), ports.clock())
+        await ports.publisher.publish_command(subject, envelope)
+    except CommandTakenError:
+        done.ticks.append(tick.id)  # it is there: that is all that was wanted
+    except Unavailable as away:
+        done.away = away
+    except Exception as error:  # noqa: BLE001 - whatever is odd about one schedule, the others go on
+        BROKEN.labels("publish").inc()
+        told = {logging.OBJECT: tick.schedule, logging.OPERATION: tick.id, logging.REASON: type(error).__name__}
+        log.error("command not sent", **told)  # noqa: TRY400 - its words may hold what a person wrote
+    else:
+        done.ticks.append(tick.id)
+        DRIFT.observe(max(0.0, (ports.clock() - tick.due_at).total_seconds()))
+
+
+async def republish(ports: Ports, done: Published) -> None:
+    """Publish what was decided and is not known to be stored, from the schedules as they are now.
+
+    A schedule that is gone, or on its way out, sends nothing any more.
+
+    Raises Unavailable when the memory does not answer.
+    """
+    async for ticks in ports.memory.unpublished(ports.clock() - REMEMBERED):
+        known = {str(facts.document["_id"]): facts for facts in await ports.memory.facts([tick.schedule for tick in ticks])}
+        orders: list[Order] = []
+        for tick in ticks:
+            facts = known.get(tick.schedule)
+            schedule = _readable(facts)
+            if facts and schedule and not schedule.deleting:
+                orders.append(Order(facts, schedule, tick))
+        await publish(ports, orders, done)
+
+
+def _readable(facts: Facts | None) -> Schedule | None:
+    try:
+        return Schedule.of(facts.document) if facts else None
+    except (ValueError, OverflowError):  # the look has said so
+        return None
+
+
+def _environments(order: Order) -> Environments | None:
+    return environments_of(order.facts.registration) if isinstance(order.schedule.template.scope, BY_ENVIRONMENT) else None
