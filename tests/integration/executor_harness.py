@@ -105,6 +105,12 @@ def velero_backup(name: str, **spec: Any):
     return {"apiVersion": "velero.io/v1", "kind": "Backup", "metadata": meta, "spec": spec}
 
 
+def velero_schedule(name: str, schedule: str = "0 3 * * *", **template: Any):
+    meta = {"name": name, "namespace": "velero"}
+    spec = {"schedule": schedule, "template": template}
+    return {"apiVersion": "velero.io/v1", "kind": "Schedule", "metadata": meta, "spec": spec}
+
+
 @dataclass
 class Running:
     """An executor while it runs."""

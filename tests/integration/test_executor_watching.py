@@ -10,7 +10,8 @@ from services.executor.kube import BACKUPS, KubeClient
 from shared.messaging.outcomes import Unavailable
 from shared.runtime.http import serving
 from shared.runtime.settings import HttpSettings
-from tests.integration.executor_harness import RHYTHM, velero_backup
+from simulator.access import Rule, User
+from tests.integration.executor_harness import RHYTHM, velero_backup, velero_schedule
 from tests.support.waiting import eventually
 
 SLOW_PROGRESS = RHYTHM.model_copy(update={"progress": 2.0})
@@ -179,6 +180,45 @@ async def test_an_object_that_poisons_its_kind_is_told_with_name_and_cure(world)
         assert "30d" in problems[0].message
         cluster.store.patch("backups", "odd", {"spec": {"ttl": "720h"}}, "velero")
         await eventually("cured", lambda: not world.heard.of("presence")[-1].data.problems)
+
+
+async def test_the_schedules_that_velero_keeps_itself_are_seen_with_what_becomes_of_them(world):
+    cluster = await world.add("eu1")
+    cluster.store.create("schedules", velero_schedule("old", includedNamespaces=["shop"]))
+    async with world.executor():
+        (page,) = [e.data for e in await eventually("listed", lambda: world.heard.of("schedule", "snapshot"))]
+        (old,) = [e.data for e in world.heard.of("schedule", "observed")]
+        assert (old.name, page.uids) == ("old", [old.uid])
+        assert old.object["spec"] == {"schedule": "0 3 * * *", "template": {"includedNamespaces": ["shop"]}}
+        cluster.store.create("schedules", velero_schedule("bad", "not a cron"))
+        wrong = {"phase": "FailedValidation", "validationErrors": ["invalid schedule"]}
+        cluster.store.patch("schedules", "bad", {"status": wrong}, "velero")
+        cluster.store.patch("schedules", "old", {"spec": {"paused": True}}, "velero")
+        cluster.store.delete("schedules", "old", "velero")
+        await eventually("gone", lambda: any(e.data.deleted for e in world.heard.of("schedule", "observed")))
+    seen = [e.data for e in world.heard.of("schedule", "observed")]
+    assert [o.object["spec"].get("paused") for o in seen if o.name == "old"] == [None, True, True]
+    assert [o.object.get("status") for o in seen if o.name == "bad"] == [None, wrong]
+
+
+async def test_a_kind_that_may_not_be_watched_is_told_with_the_cure_and_hides_no_other(world):
+    everything = frozenset("*")
+    kinds = frozenset({"backups.velero.io", "backupstoragelocations.velero.io", "deletebackuprequests.velero.io", "namespaces"})
+    cluster = await world.add("eu1", tokens={"t": User("old", (Rule(frozenset({"get", "list", "watch"}), kinds),))})
+    cluster.store.create("schedules", velero_schedule("unseen"))
+    async with world.executor():
+        problems = await eventually(
+            "told", lambda: world.heard.of("presence")[-1:] and world.heard.of("presence")[-1].data.problems
+        )
+        assert [p.code for p in problems] == ["NotAllowed"]
+        assert "may not watch schedules" in problems[0].message
+        assert "deploy/rbac/executor.yaml" in problems[0].message
+        cluster.store.create("backups", velero_backup("b"))
+        await eventually("others are watched", lambda: named(world, "b"))
+        assert world.heard.of("schedule") == []
+        cluster.access.tokens["t"] = User("new", (Rule(everything, everything),))
+        await eventually("allowed", lambda: world.heard.of("schedule", "observed"), timeout=30)
+        await eventually("no problem any more", lambda: not world.heard.of("presence")[-1].data.problems)
 
 
 async def test_the_inventory_tells_versions_namespaces_and_kinds(world):

@@ -87,3 +87,16 @@ def test_a_duration_that_go_cannot_read_is_poison_and_one_that_it_can_is_not():
     assert len(poison(backup(spec={"ttl": "9" * 400_000})).message) < 400
     location = {**backup(spec={"backupSyncPeriod": "1d"}), "kind": "BackupStorageLocation"}
     assert poison(location).object == "BackupStorageLocation/b"
+
+
+def test_in_a_schedule_of_velero_it_is_the_template_that_can_be_poison():
+    def schedule(**template):
+        return {**backup(spec={"schedule": "@daily", "template": template}), "kind": "Schedule"}
+
+    found = poison(schedule(ttl="30d"))
+    assert found.object == "Schedule/b"
+    assert "every Schedule of this cluster stands still" in found.message
+    assert "hook" in poison(schedule(hooks={"resources": [{"post": [{"exec": {"timeout": "1d"}}]}]})).message
+    assert poison(schedule(ttl="720h")) is None
+    assert poison({**schedule(), "spec": "odd"}) is None
+    assert poison({**schedule(), "spec": {"ttl": "30d"}}) is None
