@@ -117,10 +117,7 @@ def parse(expression: str) -> Cron:
     if len(words) != len(_FIELDS):
         why = ", and seconds and years are not supported" if len(words) in {6, 7} else ""
         raise CronInvalidError(f"Expected {_FIVE}, found {len(words)}{why}.")
-    written = [_written_out(word, index) for index, word in enumerate(words)]
-    for index, word in enumerate(written):
-        _expanded(["*"] * index + [word] + ["*"] * (_WEEKDAY - index), words[index], index)
-    expanded = _expanded(written, expression, 0)
+    expanded = _expanded([_written_out(word, index) for index, word in enumerate(words)], words)
     minutes, hours, days, months, weekdays = map(_bits, _FIELDS, expanded)
     either = expanded[_DAY] != ["*"] and expanded[_WEEKDAY] != ["*"]
     cron = Cron(" ".join(words), minutes, hours, days, months, weekdays, either)
@@ -171,11 +168,17 @@ def _number(value: str, index: int, term: str) -> int:
     return number
 
 
-def _expanded(words: list[str], said: str, index: int) -> list[list[int | str]]:
+def _expanded(written: list[str], words: list[str]) -> list[list[int | str]]:
+    """Return each field's values, or `["*"]`. croniter does not say which field it refuses: that is found one by one."""
     try:
-        return [list(values) for values in croniter.expand(" ".join(words))[0]]
+        return [list(values) for values in croniter.expand(" ".join(written))[0]]
     except CroniterError as error:
-        raise _not_a(_FIELDS[index], said) from error
+        for index, word in enumerate(written):
+            try:
+                croniter.expand(" ".join(["*"] * index + [word] + ["*"] * (_WEEKDAY - index)))
+            except CroniterError:
+                raise _not_a(_FIELDS[index], words[index]) from error
+        raise CronInvalidError(f"The expression cannot be read: {_short(' '.join(words))}.") from error
 
 
 def _bits(field: _Field, values: list[int | str]) -> int:

@@ -89,7 +89,7 @@ class Timetable:
         return stretch.start + stretch.offset if self.cron.every_hour else stretch.fresh
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=131_072)  # more than the schedules that one process holds
 def timetable(expression: str, zone_name: str) -> Timetable:
     """Return the timetable of an expression in an IANA zone. Raise CronInvalidError, ZoneInvalidError.
 

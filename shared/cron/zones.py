@@ -1,4 +1,4 @@
-"""Time zones by their IANA names, from the machine's data or else from the `tzdata` package."""
+"""Time zones by their IANA names, from the machine's data or else from the `tzdata` package; each is read once and kept."""
 
 from functools import lru_cache
 from typing import Final

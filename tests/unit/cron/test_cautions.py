@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from shared.cron.cautions import Caution, CautionCode, cautions
 from shared.cron.timetable import timetable
 from tests.unit.cron.expressions import expressions, zones
+from tests.unit.cron.manual import read
 
 NOW = datetime(2026, 11, 29, 4, tzinfo=UTC)
 TWO_YEARS = timedelta(days=730)
@@ -146,3 +147,27 @@ def test_an_instant_that_is_named_is_a_slot_in_the_future(expression, zone, now)
         if caution.at is not None:
             assert table.after(caution.at - timedelta(seconds=1)) == caution.at
             assert caution.at > now
+
+
+@given(
+    expressions(),
+    st.sampled_from(
+        [
+            ("Europe/Berlin", "2027-03-28"),
+            ("America/Sao_Paulo", "2018-11-04"),
+            ("Australia/Lord_Howe", "2026-10-03"),
+            ("Pacific/Apia", "2011-12-30"),
+            ("Antarctica/Troll", "2027-03-28"),
+        ]
+    ),
+)
+def test_no_slot_is_taken_at_another_time_than_was_asked_for_without_a_remark(expression, change):
+    zone, day = change
+    begin, reading = at(day) - timedelta(days=1), read(expression)
+    slots = timetable(expression, zone).between(begin, begin + timedelta(days=3), 5_000)
+    found = said(expression, zone, begin, timedelta(days=3))
+    remarked = [found[code].at for code in (CautionCode.SLOT_MOVED, CautionCode.SLOTS_MERGED) if code in found]
+    for slot in slots:
+        local = slot.astimezone(timetable(expression, zone).zone)
+        asked = local.minute in reading.minutes and local.hour in reading.hours and reading.on(local.date())
+        assert asked or slot in remarked
