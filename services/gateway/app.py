@@ -11,17 +11,35 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from services.gateway import artifacts, backups, clusters, creating, deleting, described, events, operations, problems
+from services.gateway import (
+    artifacts,
+    backups,
+    clusters,
+    creating,
+    deleting,
+    described,
+    events,
+    fromschedule,
+    operations,
+    problems,
+    schedules,
+    scheduling,
+)
 from services.gateway.edge import Edge, internal_error
 from services.gateway.ports import API, Ports
 from services.gateway.problems import FieldError, ProblemError, unavailable
 from services.gateway.schemas import (
+    BackupFromSchedule,
     ClusterSettings,
     CreateBackup,
+    CreateSchedule,
     DeleteBackups,
+    PreviewSchedule,
     ProblemDocument,
     RegisterCluster,
+    ScheduleSettings,
     ScopeRequest,
+    SkipSlots,
 )
 from services.gateway.traced import Traced
 from services.gateway.validation import field_error
@@ -34,12 +52,27 @@ ROUTERS = (
     backups.router,
     deleting.router,
     artifacts.router,
+    schedules.router,
+    scheduling.router,
+    fromschedule.router,
     clusters.router,
     clusters.locations,
     operations.router,
     events.router,
 )
-BODIES = (CreateBackup, DeleteBackups, RegisterCluster, ClusterSettings, ScopeRequest, ProblemDocument)
+BODIES = (
+    CreateBackup,
+    DeleteBackups,
+    CreateSchedule,
+    ScheduleSettings,
+    SkipSlots,
+    BackupFromSchedule,
+    PreviewSchedule,
+    RegisterCluster,
+    ClusterSettings,
+    ScopeRequest,
+    ProblemDocument,
+)
 """What handlers read themselves, strictly, and FastAPI therefore does not know of."""
 
 _SLUGS = {404: "not-found", 405: "method-not-allowed", 413: "body-too-large"}

@@ -10,9 +10,11 @@ from shared.contracts.base import Wire
 from shared.contracts.envelope import Envelope
 from shared.messaging import rpc
 from shared.messaging.connection import NATS, Connection, available
+from shared.messaging.hints import hint
 from shared.messaging.outcomes import Unavailable
 from shared.messaging.publisher import Publisher, Record
 from shared.messaging.topology import Timing, ensure_cluster
+from shared.runtime.clock import Clock
 
 _QUESTIONS: Final = 8
 """Questions to one executor under way at a time: it refuses what it cannot keep waiting, and would break off others."""
@@ -45,6 +47,11 @@ class Bus:
         Raises CommandTakenError when its operation has one already.
         """
         await Publisher(self._connected()).publish_command(subject, envelope)
+
+    async def hint(self, schedule_id: str, cluster: str, clock: Clock) -> None:
+        """Tell whoever listens that a schedule has changed; without a connection they find out by themselves."""
+        if self.connection is not None:
+            await hint(Publisher(self.connection), "/gateway", schedule_id, cluster, clock)
 
     async def ask(self, subject: str, envelope: Envelope[Wire], timeout: float) -> bytes:
         """Ask an executor, and return its answer; its time runs from when it is our turn to ask.

@@ -9,10 +9,12 @@ from starlette.responses import Response
 
 from services.gateway import details, reading, rules, submitting, validation
 from services.gateway.answers import model, problem_of
+from services.gateway.auth import Principal
 from services.gateway.described import BODY, COMMAND_HEADERS, queued, takes, told
 from services.gateway.ports import API, Given, NoQuery, Operator, Ports, body_of
 from services.gateway.problems import FieldError, ProblemError
 from services.gateway.schemas import CreateBackup
+from shared.contracts.commands import Origin
 from shared.contracts.envelope import Envelope
 from shared.contracts.ids import operation_id
 from shared.contracts.phases import OperationState
@@ -36,9 +38,19 @@ router = APIRouter(prefix=f"{API}/backups", tags=["backups"])
 )
 async def create_backup(request: Request, ports: Given, who: Operator, _no_query: NoQuery) -> Response:
     """Ask a cluster for a backup: 201 when it confirmed in time, 202 with the operation if not."""
-    key, patience = submitting.idempotency_key(request), submitting.preference(request, ports.settings.wait)
+    key = submitting.idempotency_key(request)
     wanted = await _valid(ports, await body_of(request))
-    operation = operation_id(who.name, "POST", router.prefix, key)
+    return await ask(ports, request, who, wanted, operation_id(who.name, "POST", router.prefix, key))
+
+
+async def ask(
+    ports: Ports, request: Request, who: Principal, wanted: CreateBackup, operation: str, schedule: Origin | None = None
+) -> Response:
+    """Ask a cluster for a backup, made from a schedule or not, and return the answer to the request.
+
+    Raises the problems of one that is known to be refused, and of the cluster's refusal.
+    """
+    key, patience = submitting.idempotency_key(request), submitting.preference(request, ports.settings.wait)
 
     def command(environments: Environments | None = None) -> Envelope[Any]:
         return submitting.command(
@@ -49,7 +61,7 @@ async def create_backup(request: Request, ports: Given, who: Operator, _no_query
             cluster=wanted.cluster,
             noun="backup",
             verb="create",
-            data=validation.backup_command(wanted, environments),
+            data=validation.backup_command(wanted, environments).model_copy(update={"schedule": schedule}),
             deadline=wanted.deadline,
         )
 
@@ -96,12 +108,20 @@ async def _fits_cluster(ports: Ports, wanted: CreateBackup) -> bool:
     else:
         if errors:
             raise ProblemError("invalid-request", errors[0]["detail"], errors=errors, code=Code.CLUSTER_UNKNOWN)
-    if errors := await _unknown_mover(ports, wanted.cluster, wanted.spec.datamover):
-        raise ProblemError("invalid-request", f"Data mover {wanted.spec.datamover!r} is not known.", errors=errors)
+    await check_mover(ports, wanted.cluster, wanted.spec.datamover)
     return sure
 
 
-async def _unknown_mover(ports: Ports, cluster: str, mover: str | None) -> list[FieldError]:
+async def check_mover(ports: Ports, cluster: str, mover: str | None, within: str = "") -> None:
+    """Return if a cluster has a data mover, which stands in the spec within that part of the request.
+
+    Raises the problem of one that it has not; Unavailable.
+    """
+    if errors := await _unknown_mover(ports, cluster, mover, within):
+        raise ProblemError("invalid-request", f"Data mover {mover!r} is not known.", errors=errors)
+
+
+async def _unknown_mover(ports: Ports, cluster: str, mover: str | None, within: str = "") -> list[FieldError]:
     """Return the error of a data mover that neither every cluster has nor the settings of this one name.
 
     Raises Unavailable.
@@ -113,7 +133,7 @@ async def _unknown_mover(ports: Ports, cluster: str, mover: str | None) -> list[
         known = reading.settings(registration or {}).data_movers
     except reading.UnreadableError as error:
         raise _unreadable_cluster(cluster, error) from error
-    return list(rules.unknown_mover(mover, cluster, known))
+    return list(rules.unknown_mover(mover, cluster, known, within))
 
 
 async def _selectors(ports: Ports, cluster: str) -> Environments:

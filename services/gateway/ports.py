@@ -1,5 +1,6 @@
 """What every handler needs, and how it gets it: the ports, who is asking, a checked query, a limited body."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class Ports:
     health: Health
     clock: Clock
     shared: Shared = field(default_factory=Shared)
+    departures: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a schedule has begun to go: no need to wait for the next look."""
 
 
 async def _ports(request: Request) -> Ports:  # async, like all dependencies here: a plain function would go to a thread
@@ -96,6 +99,9 @@ async def _no_query(request: Request) -> None:
 NoQuery = Annotated[None, Depends(_no_query)]
 BackupQuery = Annotated[queries.BackupQuery, Query()]
 LocationQuery = Annotated[queries.LocationQuery, Query()]
+ScheduleQuery = Annotated[queries.ScheduleQuery, Query()]
+TickQuery = Annotated[queries.TickQuery, Query()]
+DeletionQuery = Annotated[queries.DeletionQuery, Query()]
 PageQuery = Annotated[queries.PageQuery, Query()]
 EventQuery = Annotated[queries.EventQuery, Query()]
 

@@ -65,6 +65,19 @@ PROBLEMS: dict[str, Kind] = {
     "cluster-exists": Kind(
         409, "Cluster already registered", "A cluster of that id is registered with other settings. Change it with PATCH."
     ),
+    "schedule-exists": Kind(
+        409,
+        "Schedule already there",
+        "The cluster has a schedule of that name, or one that is still being deleted. Take another, or wait until it has gone.",
+    ),
+    "schedule-deleting": Kind(
+        409, "Being deleted", "The schedule is on its way out: nothing of it can be changed or run any more."
+    ),
+    "managed-by-velero": Kind(
+        409,
+        "Managed by Velero",
+        "The schedule is an object in the cluster that Leeward has not made. It is shown here; change it where it was made.",
+    ),
     "inventory-unknown": Kind(
         409, "Not known yet", "The cluster has not told yet which namespaces it has. It does within a minute of coming online."
     ),

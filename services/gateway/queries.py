@@ -24,7 +24,8 @@ from services.gateway.conditions import Condition, any_of, every, one_of
 from services.gateway.conditions import query as one_query
 from services.gateway.paging import CursorError, Order
 from shared.contracts.backupspec import Labels
-from shared.contracts.phases import UNLISTED, BackupStatus, LocationStatus, Outcome
+from shared.contracts.phases import UNLISTED, BackupStatus, LocationStatus, Outcome, ScheduleStatus
+from shared.contracts.schedules import Decision
 
 COUNT_LIMIT = 10_000
 _SUBSTRING_FROM = 3
@@ -43,7 +44,9 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 
 SHOWN_BACKUPS = tuple(s.value for s in BackupStatus if s is not BackupStatus.REFUSED)
 SHOWN_LOCATIONS = tuple(s.value for s in LocationStatus if s is not LocationStatus.DELETED)
+SHOWN_SCHEDULES = tuple(s.value for s in ScheduleStatus if s is not ScheduleStatus.DELETED)
 """The statuses of rows that a list can show; to filter by another one is a mistake, not an empty list."""
+MANAGERS = ("Leeward", "Velero")
 
 
 def _among(known: Sequence[str]) -> AfterValidator:
@@ -73,6 +76,8 @@ _LABELS = TypeAdapter(Labels)
 LabelWish = Annotated[Text, AfterValidator(_label_wish)]
 ShownBackup = Annotated[str, _among(SHOWN_BACKUPS), _enum(SHOWN_BACKUPS)]
 ShownLocation = Annotated[str, _among(SHOWN_LOCATIONS), _enum(SHOWN_LOCATIONS)]
+ShownSchedule = Annotated[str, _among(SHOWN_SCHEDULES), _enum(SHOWN_SCHEDULES)]
+Manager = Annotated[str, _among(MANAGERS), _enum(MANAGERS)]
 
 
 class Nothing(BaseModel):
@@ -115,6 +120,30 @@ class LocationQuery(ListQuery):
     cluster: list[Text] = []
     status: list[ShownLocation] = []
     search: Text | None = None
+
+
+class ScheduleQuery(ListQuery):
+    """Filters of `GET /schedules`."""
+
+    cluster: list[Text] = []
+    status: list[ShownSchedule] = []
+    storage_location: list[Text] = []
+    managed_by: list[Manager] = []
+    search: Text | None = None
+
+
+class TickQuery(PageQuery):
+    """Filters of `GET /schedules/{id}/ticks`: by decision, and of slots at or after `from` and not after `to`."""
+
+    decision: list[Decision] = []
+    from_: Annotated[Moment | None, Field(alias="from")] = None
+    to: Moment | None = None
+
+
+class DeletionQuery(Nothing):
+    """How a schedule is deleted: with the backups that it made or without; by itself as its settings say."""
+
+    delete_backups: bool | None = None
 
 
 class EventQuery(Nothing):
@@ -213,6 +242,26 @@ LOCATIONS = Listing(
     filters={"cluster": any_of("item.cluster"), "status": any_of("item.status"), "search": by_name},
 )
 
+SCHEDULES = Listing(
+    name="schedules",
+    sorts={
+        "name": "item.name",
+        "createdAt": "item.createdAt",
+        "cluster": "item.cluster",
+        "status": "item.status",
+        "nextRunAt": "item.nextRunAt",
+        "lastBackupAt": "item.lastBackupAt",
+    },
+    default_sort="name",
+    filters={
+        "cluster": any_of("item.cluster"),
+        "status": any_of("item.status"),
+        "storage_location": any_of("item.storageLocation.name"),
+        "managed_by": any_of("item.managedBy"),
+        "search": by_name,
+    },
+)
+
 NAMED: Mapping[str, Mapping[str, str]] = {
     "newest first": {},
     "cluster": {"cluster": "cluster-007"},
@@ -241,6 +290,8 @@ NAMED: Mapping[str, Mapping[str, str]] = {
 _SORTED_TYPES: Mapping[str, tuple[type, ...]] = {
     "item.createdAt": (datetime,),
     "item.expiresAt": (datetime,),
+    "item.nextRunAt": (datetime,),
+    "item.lastBackupAt": (datetime,),
     "item.size.totalBytes": (int, float),
 }
 """What the values of a sort are where they are not text."""
@@ -345,6 +396,7 @@ __all__ = [
     "BACKUPS",
     "LOCATIONS",
     "NAMED",
+    "SCHEDULES",
     "CursorError",
     "Listing",
     "Plan",

@@ -9,17 +9,21 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from functools import reduce
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from services.gateway.problems import FieldError, escape
 from shared.contracts.backupspec import DEFAULT_CSI_SNAPSHOT_TIMEOUT, BackupSpec, Labels
+from shared.contracts.base import Wire
 from shared.contracts.durations import GoDuration, parse
 from shared.contracts.names import RESERVED_PREFIXES
 from shared.contracts.scopes import Scope, SpecificNamespaces, is_pattern
 
 MAX_DEADLINE = timedelta(hours=168)
+MIN_STARTING_DEADLINE = timedelta(minutes=1)
+MAX_SPREAD = timedelta(hours=24)
 MAX_PATTERNS = 100
 """Patterns in a list of namespaces: each is held against every namespace of the cluster."""
 
@@ -49,6 +53,16 @@ def _label_rules(labels: Labels) -> Iterator[Finding]:
 def _deadline_rules(deadline: GoDuration) -> Iterator[Finding]:
     if not timedelta(0) < parse(deadline) <= MAX_DEADLINE:
         yield "", "must be longer than nothing and at most 168h"
+
+
+def _starting_deadline_rules(deadline: GoDuration) -> Iterator[Finding]:
+    if not MIN_STARTING_DEADLINE <= parse(deadline) <= MAX_DEADLINE:
+        yield "", "must be at least 1m and at most 168h"
+
+
+def _spread_rules(spread: GoDuration) -> Iterator[Finding]:
+    if parse(spread) > MAX_SPREAD:
+        yield "", "must be at most 24h"
 
 
 def _spec_rules(spec: BackupSpec) -> Iterator[Finding]:
@@ -168,12 +182,12 @@ DATAMOVERS = {"velero": "velero", "kopia": "velero"}
 """The data movers that every cluster has, by the names that people use for them, and what Velero calls them."""
 
 
-def unknown_mover(mover: str, cluster: str, known: Collection[str]) -> Iterator[FieldError]:
+def unknown_mover(mover: str, cluster: str, known: Collection[str], within: str = "") -> Iterator[FieldError]:
     """Find a data mover that a cluster does not have: Velero waits for it until the timeout, and nobody would ever answer."""
     if mover and mover not in DATAMOVERS and mover not in known:
         names = ", ".join((*DATAMOVERS, *known))
         detail = f"must be empty or one of {names}; others stand in the settings of cluster {cluster} (dataMovers)"
-        yield {"pointer": "/spec/datamover", "detail": detail}
+        yield {"pointer": f"{within}/spec/datamover", "detail": detail}
 
 
 SPEC_RULES: tuple[Callable[[BackupSpec], Iterable[Finding]], ...] = (
@@ -189,25 +203,47 @@ SPEC_RULES: tuple[Callable[[BackupSpec], Iterable[Finding]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the request that can be judged without the others."""
+    """A part of a request that can be judged without the others; `path` is where it lies, by names on the wire."""
 
-    attribute: str
-    type: TypeAdapter[Any]
+    path: tuple[str, ...]
+    form: TypeAdapter[Any]
     rules: Callable[[Any], Iterable[Finding]]
 
     def errors(self, value: Any) -> list[FieldError]:
         """Return what the rules find in a well-formed part."""
-        return [{"pointer": f"/{self.attribute}{pointer}", "detail": detail} for pointer, detail in self.rules(value)]
+        return [{"pointer": f"/{'/'.join(self.path)}{pointer}", "detail": detail} for pointer, detail in self.rules(value)]
 
+    def belongs_to(self, model: type[Wire]) -> bool:
+        """Tell whether requests of that model have this part."""
+        return any(info.alias == self.path[0] for info in model.model_fields.values())
+
+    def of(self, request: Wire) -> Any:
+        """Return the part of a request that was read."""
+        return reduce(_field, self.path, request)
+
+    def within(self, sent: Any) -> Any:
+        """Return what was sent for this part; None for nothing."""
+        for step in self.path:
+            sent = sent.get(step) if isinstance(sent, dict) else None
+        return sent
+
+
+_SCOPE, _LABELS, _SPEC = TypeAdapter[Any](Scope), TypeAdapter[Any](Labels), TypeAdapter[Any](BackupSpec)
+_DURATION = TypeAdapter[Any](GoDuration)
 
 PARTS = (
-    Part("scope", TypeAdapter(Scope), _scope_rules),
-    Part("labels", TypeAdapter(Labels), _label_rules),
-    Part("spec", TypeAdapter(BackupSpec), _spec_rules),
-    Part("deadline", TypeAdapter(GoDuration), _deadline_rules),
+    Part(("scope",), _SCOPE, _scope_rules),
+    Part(("labels",), _LABELS, _label_rules),
+    Part(("spec",), _SPEC, _spec_rules),
+    Part(("deadline",), _DURATION, _deadline_rules),
+    Part(("template", "scope"), _SCOPE, _scope_rules),
+    Part(("template", "labels"), _LABELS, _label_rules),
+    Part(("template", "spec"), _SPEC, _spec_rules),
+    Part(("startingDeadline",), _DURATION, _starting_deadline_rules),
+    Part(("spread",), _DURATION, _spread_rules),
 )
 
 
-def _field(spec: BackupSpec, name: str) -> Any:
+def _field(request: Wire, name: str) -> Any:
     """Return a field by its name on the wire."""
-    return next(getattr(spec, attribute) for attribute, info in type(spec).model_fields.items() if info.alias == name)
+    return next(getattr(request, attribute) for attribute, info in type(request).model_fields.items() if info.alias == name)

@@ -9,6 +9,7 @@ from shared.contracts.base import Instant, Wire
 from shared.contracts.durations import GoDuration
 from shared.contracts.ids import is_cluster_id
 from shared.contracts.refusals import Refusal
+from shared.contracts.schedules import Concurrency, CronText, Misfire, ScheduleName, Template, ZoneName
 from shared.contracts.scopes import Scope
 from shared.contracts.views import ClusterItem, OperationItem
 
@@ -58,6 +59,89 @@ class DeleteBackups(Wire):
 
     ids: Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(min_length=1, max_length=500), _EachOnce]
     deadline: GoDuration = DEFAULT_DEADLINE
+
+
+MOST_SKIPPED = 1000
+SkipCount = Annotated[int, Field(ge=0, le=MOST_SKIPPED)]
+
+
+class ScheduleSettings(Wire):
+    """What a person can say about a schedule, also later. An expression that cannot be read is stored, and shown as such.
+
+    `skipNext`: how many of the next slots are not to run. `startingDeadline`: how late a slot may run, 1m to 168h. `spread`:
+    each schedule runs a time of its own up to this behind its slots, at most 24h.
+    """
+
+    description: Annotated[str, StringConstraints(max_length=1000)] = ""
+    cron: CronText
+    timezone: ZoneName = "UTC"
+    paused: bool = False
+    skip_next: SkipCount = 0
+    delete_backups_on_deletion: bool = False
+    concurrency_policy: Concurrency = Concurrency.FORBID
+    misfire: Misfire = Misfire.LATEST
+    starting_deadline: GoDuration = "1h"
+    spread: GoDuration = "0s"
+    template: Template
+
+
+class CreateSchedule(ScheduleSettings):
+    """`POST /schedules`. The name stands before the slot in the names of backups; a cluster has each only once."""
+
+    name: ScheduleName
+    cluster: ClusterId
+
+
+class SkipSlots(Wire):
+    """`POST /schedules/{id}/skip`: how many of the next slots are not to run; 0 takes an earlier wish back."""
+
+    count: SkipCount
+
+
+class BackupFromSchedule(Wire):
+    """`POST /schedules/{id}/backups`. `deadline`: how long the command may wait for a cluster that is away, at most 168h."""
+
+    name: ObjectName
+    deadline: GoDuration = DEFAULT_DEADLINE
+
+
+class PreviewSchedule(Wire):
+    """`POST /schedules/preview`."""
+
+    cron: CronText
+    timezone: ZoneName = "UTC"
+    count: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class PreviewInstant(Wire):
+    """A slot, and what the clock on the wall shows then."""
+
+    at: Instant
+    local: Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+
+
+class PreviewWarning(Wire):
+    """What to know before trusting a timetable, and the instant that it is about, if it is about one."""
+
+    code: str
+    message: str
+    at: Instant | None = None
+
+
+class SchedulePreview(Wire):
+    """When a timetable fires next: the words for it, its next slots, and what to know of it for the coming year."""
+
+    cron_text: str
+    instants: list[PreviewInstant]
+    warnings: list[PreviewWarning] = []
+
+
+class ScheduleSummary(Wire):
+    """How many schedules there are by status, by cluster and by who keeps them."""
+
+    status: dict[str, int]
+    cluster: dict[str, int]
+    managed_by: dict[str, int]
 
 
 class ScopeRequest(Wire):

@@ -7,9 +7,11 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
+from pymongo import ASCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import DuplicateKeyError
 
+from services.gateway.indexes import INDEXES
 from shared.contracts.documents import Collection, capture_id
 from shared.messaging.outcomes import Unavailable
 from shared.runtime.settings import MongoSettings
@@ -25,6 +27,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._indexed: set[Collection] = set()
         self._away: str | None = None
         """Why the last ping failed: until one succeeds, nobody else needs to wait for a timeout to be told the same."""
 
@@ -189,6 +192,34 @@ class Store:
         with self._answering():
             result = await self._collection(Collection.CLUSTERS).delete_one({"_id": cluster, "version": version})
             return result.deleted_count == 1
+
+    # ------------------------------------------------------------------ schedules (this service is their only writer)
+
+    async def insert(self, collection: Collection, document: Document) -> bool:
+        """Store a document; False if there is one of that id, or of what else is unique."""
+        with self._answering():
+            if collection not in self._indexed:
+                for keys, options in INDEXES[collection]:
+                    await self._collection(collection).create_index([(key, ASCENDING) for key in keys], **options)
+                self._indexed.add(collection)
+            try:
+                await self._collection(collection).insert_one(document)
+            except DuplicateKeyError:
+                return False
+            return True
+
+    async def replace(self, collection: Collection, document: Document, version: int) -> bool:
+        """Give a document that still has that version other values; False if it has not."""
+        fields = {name: value for name, value in document.items() if name != "_id"}
+        with self._answering():
+            query = {"_id": document["_id"], "version": version}
+            return (await self._collection(collection).update_one(query, {"$set": fields})).matched_count == 1
+
+    async def remove(self, collection: Collection, document_id: str, version: int) -> bool:
+        """Remove a document that still has that version; False if it has not."""
+        with self._answering():
+            found = await self._collection(collection).delete_one({"_id": document_id, "version": version})
+            return found.deleted_count == 1
 
 
 @contextlib.asynccontextmanager

@@ -162,12 +162,16 @@ async def publish(ports: Ports, wanted: Envelope[Any]) -> Submitted:
 
 _OURS = {"environments", "backup", "ids"}
 """What a command carries that no request says, and that may have changed between two tries of one."""
+_FROM_SCHEDULE = {"name", "schedule"}
+"""What a request for a backup from a schedule says; the rest is the schedule's, and may have changed as well."""
 
 
 def _asked(command: Envelope[Any]) -> tuple[Any, ...]:
     """Return what was asked for and how patiently, but not when."""
     patience = None if command.expiresat is None else command.expiresat - command.time
-    said = {field: value for field, value in command.data.wire().items() if field not in _OURS}
+    fields = command.data.wire()
+    told = _FROM_SCHEDULE if fields.get("schedule") else fields.keys() - _OURS
+    said = {field: fields[field] for field in told}
     return command.type, command.cluster, said, patience
 
 

@@ -12,7 +12,8 @@ from pydantic_core import ErrorDetails, from_json
 
 from services.gateway.problems import FieldError, escape
 from services.gateway.rules import DATAMOVERS, PARTS
-from services.gateway.schemas import ClusterSettings, CreateBackup
+from services.gateway.schemas import ClusterSettings, CreateBackup, ScheduleSettings
+from shared.contracts.backupspec import BackupSpec
 from shared.contracts.base import Wire
 from shared.contracts.commands import BackupCreate
 from shared.contracts.ids import is_cluster_id
@@ -31,7 +32,7 @@ _LISTS = (
     *(f"{verb}{scope}ScopedResources" for verb in ("included", "excluded") for scope in ("Cluster", "Namespace")),
     "volumeSnapshotLocations",
 )
-_DURATIONS = ("deadline", "ttl", "csiSnapshotTimeout", "itemOperationTimeout", "timeout")
+_DURATIONS = ("deadline", "startingDeadline", "spread", "ttl", "csiSnapshotTimeout", "itemOperationTimeout", "timeout")
 _NO_LIMIT: tuple[int | None, str] = (None, "")
 _LIMITS: Mapping[tuple[Any, type], tuple[int | None, str]] = {
     **{(name, list): (MAX_ENTRIES, "entries") for name in _LISTS},
@@ -109,10 +110,9 @@ def checked(model: type[M], body: bytes) -> M:
     try:
         request = read(model, body)
     except InvalidRequestError as invalid:
-        more = _rules_of_readable_parts(invalid)
+        more = _rules_of_readable_parts(model, invalid.value)
         raise InvalidRequestError([*invalid.errors, *more], invalid.value, invalid.count + len(more)) from None
-    parts = [part for part in PARTS if part.attribute in model.model_fields]
-    errors = [error for part in parts for error in part.errors(getattr(request, part.attribute))]
+    errors = [error for part in PARTS if part.belongs_to(model) for error in part.errors(part.of(request))]
     if errors:
         raise InvalidRequestError(errors, from_json(body))
     return request
@@ -135,9 +135,28 @@ def needs_environments(request: CreateBackup) -> bool:
 
 def backup_command(request: CreateBackup, environments: Environments | None = None) -> BackupCreate:
     """Return what the cluster is asked to do, with the spellings that Velero knows."""
-    mover = request.spec.datamover
-    spec = request.spec.model_copy(update={"datamover": DATAMOVERS.get(mover, mover) if mover else None})
+    spec = as_velero_spells(request.spec)
     return BackupCreate(name=request.name, labels=request.labels, scope=request.scope, spec=spec, environments=environments)
+
+
+def as_velero_spells(spec: BackupSpec) -> BackupSpec:
+    """Return a spec with the names that Velero knows for what people call otherwise, too."""
+    mover = spec.datamover
+    return spec.model_copy(update={"datamover": DATAMOVERS.get(mover, mover) if mover else None})
+
+
+def merged_schedule(current: ScheduleSettings, body: bytes) -> tuple[ScheduleSettings, frozenset[str]]:
+    """Apply a JSON merge patch (RFC 7396) to a schedule; returns the names that it says something of, too.
+
+    A scope of another kind than `specific` leaves the list of namespaces behind, because it has none.
+    Raises NotJsonError or InvalidRequestError.
+    """
+    patch = _patch(body)
+    base = current.model_dump(mode="json", by_alias=True, exclude_none=True)
+    kind = _within(patch, "template", "scope", "kind")
+    if kind is not None and kind != "specific":
+        base["template"]["scope"].pop("namespaces", None)
+    return checked(ScheduleSettings, json.dumps(_merge(base, patch)).encode()), frozenset(patch)
 
 
 def merged_settings(current: ClusterSettings, body: bytes) -> ClusterSettings:
@@ -145,24 +164,32 @@ def merged_settings(current: ClusterSettings, body: bytes) -> ClusterSettings:
 
     Raises NotJsonError or InvalidRequestError.
     """
-    patch = _json(body)
-    if not isinstance(patch, dict):
-        raise InvalidRequestError([{"pointer": "", "detail": "must be an object"}])
-    merged = _merge(current.model_dump(mode="json", by_alias=True, exclude_none=True), patch)
+    merged = _merge(current.model_dump(mode="json", by_alias=True, exclude_none=True), _patch(body))
     return read(ClusterSettings, json.dumps(merged).encode())
 
 
-def _rules_of_readable_parts(invalid: InvalidRequestError) -> list[FieldError]:
-    if not isinstance(invalid.value, dict):
-        return []
+def _patch(body: bytes) -> dict[str, Any]:
+    patch = _json(body)
+    if not isinstance(patch, dict):
+        raise InvalidRequestError([{"pointer": "", "detail": "must be an object"}])
+    if excess := list(_excess(patch)):
+        raise InvalidRequestError(excess)
+    return patch
+
+
+def _within(value: Any, *path: str) -> Any:
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _rules_of_readable_parts(model: type[Wire], sent: Any) -> list[FieldError]:
     errors: list[FieldError] = []
     for part in PARTS:
-        if part.attribute not in invalid.value:
+        if not part.belongs_to(model) or (said := part.within(sent)) is None:
             continue
         try:
-            value = part.type.validate_json(
-                json.dumps(invalid.value[part.attribute]), strict=True, by_alias=True, by_name=False
-            )
+            value = part.form.validate_json(json.dumps(said), strict=True, by_alias=True, by_name=False)
         except ValidationError:
             continue  # already among the errors of the first layer
         errors += part.errors(value)

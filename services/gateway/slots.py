@@ -1,0 +1,103 @@
+"""Which slots a schedule has, and what is to become of them by what people want. Pure; cron is read by `shared.cron`."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import islice, zip_longest
+
+from services.gateway.schemas import (
+    MOST_SKIPPED,
+    PreviewInstant,
+    PreviewSchedule,
+    PreviewWarning,
+    SchedulePreview,
+)
+from shared.contracts.schedules import Schedule
+from shared.cron.cautions import cautions
+from shared.cron.expression import CronInvalidError, parse
+from shared.cron.timetable import timetable
+from shared.cron.words import words
+from shared.cron.zones import ZoneInvalidError
+
+HORIZON = timedelta(days=366)
+"""How far ahead a preview looks for changes of the clock."""
+_INSTANT = timedelta(milliseconds=1)
+_LOOKED_AT = 2 * MOST_SKIPPED
+"""Slots that are looked at: more than any wish can leave out."""
+
+
+class Fate(StrEnum):
+    """What is to become of a slot, as far as people have said."""
+
+    RUNS = "Runs"
+    PAUSED = "Paused"
+    SKIPPED = "Skipped"
+
+
+def upcoming(schedule: Schedule, since: datetime) -> Iterator[datetime]:
+    """Give the slots at or after a moment, each by the timetable that is in force at it; the first era has none at its start.
+
+    An era whose expression or zone cannot be read has none.
+    """
+    eras = schedule.eras
+    for number, (era, following) in enumerate(zip_longest(eras, eras[1:])):
+        begin = max(since, era.from_)
+        behind = begin if number == 0 and begin == era.from_ else begin - _INSTANT
+        try:
+            table = timetable(era.cron, era.timezone)
+        except (CronInvalidError, ZoneInvalidError):
+            continue
+        slot = table.after(behind)
+        while slot is not None and (following is None or slot < following.from_):
+            yield slot
+            slot = table.after(slot)
+
+
+def fates(schedule: Schedule, since: datetime, left: int) -> Iterator[tuple[datetime, Fate]]:
+    """Give the slots that are due at or after a moment, with their fates.
+
+    `left`: how many slots the wish to skip still leaves out. What is being deleted has no slots.
+    """
+    if schedule.deleting is not None:
+        return
+    for slot in upcoming(schedule, since - schedule.offset):
+        due = slot + schedule.offset
+        if due < since:
+            continue
+        if schedule.paused_at(due):
+            yield slot, Fate.PAUSED
+        elif schedule.skip is not None and left > 0 and due >= schedule.skip.not_before:
+            left -= 1
+            yield slot, Fate.SKIPPED
+        else:
+            yield slot, Fate.RUNS
+
+
+def first(schedule: Schedule, since: datetime, fate: Fate, left: int) -> datetime | None:
+    """Return the first slot due at or after a moment that has a fate; None when there is none."""
+    if schedule.paused and fate is not Fate.PAUSED and schedule.paused_at(since):
+        return None  # nobody knows when it will be resumed
+    looked_at = islice(fates(schedule, since, left), _LOOKED_AT)
+    return next((slot for slot, found in looked_at if found is fate), None)
+
+
+def cron_text(cron: str) -> str | None:
+    """Return an expression in words; None for one that has no meaning."""
+    try:
+        return words(parse(cron))
+    except CronInvalidError:
+        return None
+
+
+def preview(wanted: PreviewSchedule, now: datetime) -> SchedulePreview:
+    """Tell when a timetable fires next.
+
+    Raises CronInvalidError and ZoneInvalidError.
+    """
+    table = timetable(wanted.cron, wanted.timezone)
+    instants = table.between(now, datetime.max.replace(tzinfo=now.tzinfo), wanted.count)
+    return SchedulePreview(
+        cron_text=words(table.cron),
+        instants=[PreviewInstant(at=slot, local=slot.astimezone(table.zone).isoformat()) for slot in instants],
+        warnings=[PreviewWarning(code=c.code, message=c.message, at=c.at) for c in cautions(table, now, HORIZON)],
+    )
