@@ -20,6 +20,9 @@ ARG WITH=""
 FROM packages AS gateway-packages
 RUN --mount=type=cache,target=/var/cache/uv uv sync --frozen --no-default-groups --no-install-project --extra gateway ${WITH:+--extra ${WITH}}
 
+FROM packages AS scheduler-packages
+RUN --mount=type=cache,target=/var/cache/uv uv sync --frozen --no-default-groups --no-install-project --extra scheduler ${WITH:+--extra ${WITH}}
+
 FROM packages AS status-packages
 RUN --mount=type=cache,target=/var/cache/uv uv sync --frozen --no-default-groups --no-install-project --extra status ${WITH:+--extra ${WITH}}
 
@@ -49,6 +52,13 @@ COPY shared shared
 COPY services/__init__.py services/__init__.py
 COPY services/gateway services/gateway
 CMD ["python", "-m", "services.gateway"]
+
+FROM base AS scheduler
+COPY --from=scheduler-packages /app/.venv /app/.venv
+COPY shared shared
+COPY services/__init__.py services/__init__.py
+COPY services/scheduler services/scheduler
+CMD ["python", "-m", "services.scheduler"]
 
 FROM base AS status
 COPY --from=status-packages /app/.venv /app/.venv

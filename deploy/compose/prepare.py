@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.gateway.auth import Role, add_token
-from shared.messaging.permissions import ADMIN, EXECUTOR, GATEWAY, STATUS, server_config
+from shared.messaging.permissions import ADMIN, EXECUTOR, GATEWAY, SCHEDULER, STATUS, server_config
 
 FOLDER = Path(__file__).parents[2] / ".leeward" / "compose"
 CLUSTERS = ("eu1", "us1")
 """What the simulator's seed is called, in the order of its ports."""
-NATS_USERS = (ADMIN, GATEWAY, STATUS, EXECUTOR)
-MONGODB_USERS = (GATEWAY, STATUS)
+NATS_USERS = (ADMIN, GATEWAY, SCHEDULER, STATUS, EXECUTOR)
+MONGODB_USERS = (GATEWAY, SCHEDULER, STATUS)
 NATS_PORT, MONITOR, CLUSTER_PORT = 4222, "127.0.0.1:8222", 6443
 _READABLE, _PRIVATE = 0o444, 0o700
 

@@ -76,7 +76,7 @@ class Installation:
             *([] if self._wanted.mongodb_url else [self._run(programs.database)]),
             *([self._run(programs.simulator)] if plan.simulated else []),
         )
-        await _together(*(self._run(make) for make in (programs.status, programs.executor, programs.gateway)))
+        await _together(*(self._run(make) for make in (programs.status, programs.scheduler, programs.executor, programs.gateway)))
         plan.home.write_json(CLIENT_FILE, {"url": self.url, "tokenFile": str(plan.home.token_file)})
         await _together(*(self._register(cluster) for cluster in plan.clusters))
 
@@ -127,7 +127,7 @@ class Installation:
 
     async def stop(self) -> None:
         """Stop the services, then what they rest on; what does not end in time is killed."""
-        for stage in (("gateway", "executor", "status"), (programs.SIMULATOR,), (programs.DATABASE,), (programs.NATS,)):
+        for stage in (("gateway", "scheduler", "executor", "status"), (programs.SIMULATOR,), (programs.DATABASE,), (programs.NATS,)):
             await asyncio.gather(*(self._keepers[name].stop() for name in stage if name in self._keepers))
 
     def kill(self) -> None:

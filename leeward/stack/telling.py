@@ -59,7 +59,7 @@ async def _tell(home: Home, chapters: Sequence[Chapter], interruption: Interrupt
     async with installed(home, wanted, step=narrator.step, tell=narrator.tell) as installation:
         interruption.kill = installation.kill
         interruption.asked = lambda: _hush(narrator)
-        with narrator.waiting("Starting NATS, a database, three services and two simulated clusters"):
+        with narrator.waiting("Starting NATS, a database, four services and two simulated clusters"):
             await installation.start()
         for number, chapter in enumerate(chapters, 1):
             narrator.say(f"\n{number}. {chapter.title}", "bold")

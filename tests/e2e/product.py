@@ -130,6 +130,7 @@ class Product:
         self.token = self._run("services.gateway", "token", "anna", "--role", "admin", "--file", str(self.tokens)).strip()
         mongo = {"LEEWARD_MONGO__URL": self.mongo.url}
         self.add("status", {**self.nats.environment("status"), **mongo})
+        self.add("scheduler", {**self.nats.environment("scheduler"), **mongo})
         self.add("gateway", {**self.nats.environment("gateway"), **mongo, "LEEWARD_TOKENS_FILE": str(self.tokens)})
         self.add_executor("executor", *self.clusters)
         for service in self.services.values():

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 BIN = Path(sys.executable).parent
-OURS = ("gateway", "status", "executor", "clusters")
+OURS = ("gateway", "scheduler", "status", "executor", "clusters")
 URL = "http://127.0.0.1:8080"
 NATS_HEALTH = containers.composition()["services"]["nats"]["healthcheck"]["test"][-1]
 

@@ -103,7 +103,7 @@ def test_one_installation_from_its_first_start_through_crashes_to_a_clean_end(st
     hidden = [path.read_text().strip() for path in (up.data / "secrets").rglob("*password")] + [
         up.api.headers["authorization"][7:]
     ]
-    assert len(hidden) == 5
+    assert len(hidden) == 6
     arguments = "\n".join("\n".join(command) for command in processes_in(up.data).values())
     logs = "\n".join(path.read_text() for path in (up.data / "logs").iterdir())
     for secret in hidden:
@@ -139,7 +139,7 @@ def test_one_installation_from_its_first_start_through_crashes_to_a_clean_end(st
     assert time.monotonic() - began < 12
     assert "Stopped." in up.said
     assert processes_in(up.data) == {}
-    for name in ("gateway", "status", "executor"):
+    for name in ("gateway", "scheduler", "status", "executor"):
         assert '"event": "stopped"' in (up.data / "logs" / f"{name}.log").read_text()
 
 
