@@ -16,7 +16,7 @@ from tests.support.waiting import eventually
 
 PROD, TEST = {"environment": "production"}, {"environment": "test"}
 LEFT_OUT = ["cart", "kube-node-lease", "kube-public", "kube-system"]
-SLEEPY = RHYTHM.model_copy(update={"kinds": 600, "inventory": 600})
+SLEEPY = RHYTHM.model_copy(update={"kinds": 600, "inventory": 600, "velero_answers": 600})
 
 
 def furnish(cluster, **namespaces):

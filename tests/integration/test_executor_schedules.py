@@ -250,7 +250,7 @@ async def test_if_each_slot_is_wanted_they_wait_in_line_and_run_in_order(world):
     set_location(cluster, "Unavailable", message="no such bucket")
     slots = [ago(minutes) for minutes in (2, 1, 0)]
     async with world.executor():
-        operations = [await world.trigger(slot, **EACH) for slot in slots]
+        operations = [await world.trigger(slot, due=ago(0), **EACH) for slot in slots]
         await eventually("tried", lambda: any(c.path.endswith(f"/{named(slots[0])}") for c in cluster.faults.calls))
         set_location(cluster, "Available")
         await eventually("all made", lambda: all(world.answers(op) == ["accepted"] for op in operations))
