@@ -7,10 +7,13 @@ from datetime import timedelta
 import structlog
 
 from services.status.handlers import COMMAND_ROUTES, EVENT_ROUTES, command_key, event_key
+from services.status.heeding import heed_forever
+from services.status.judging import Judge
 from services.status.ports import Listening, Ports
+from services.status.rescan import Rescan
 from services.status.settings import Settings
 from services.status.store import Store, opened
-from services.status.sweeper import judge_forever, sweep_forever
+from services.status.sweeper import look_forever, sweep_forever
 from shared.messaging.connection import NATS, Connection, connect
 from shared.messaging.consumer import Consumer
 from shared.messaging.outcomes import Unavailable
@@ -51,7 +54,9 @@ async def main(runtime: Runtime, settings: Settings, *, publisher: Callable[[Con
             tasks.create_task(audit.run())
             interval = timedelta(seconds=settings.sweep_interval)
             tasks.create_task(sweep_forever(ports, interval, database, nats))
-            tasks.create_task(judge_forever(ports, interval))
+            tasks.create_task(look_forever(Judge(), ports, interval))
+            tasks.create_task(look_forever(Rescan(), ports, interval))
+            tasks.create_task(heed_forever(ports, connection))
             await connection.until_lost()
 
 

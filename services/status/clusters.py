@@ -4,6 +4,7 @@ Of presences, and of inventories, the newest counts; the last sign of life only 
 decides which is newest, and how long a cluster is silent: that of an executor may be wrong.
 """
 
+import hashlib
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -18,7 +19,8 @@ from shared.contracts.views import ClusterItem, VeleroView
 NAMES: Final = (
     "seenAt",
     *("presence", "presenceAt", "presenceSequence"),
-    *("inventory", "inventoryAt", "inventorySequence", "namespaces", "kinds"),
+    *("inventory", "inventoryAt", "inventorySequence", "namespaces", "kinds", "namespacesDigest"),
+    "locationsListed",
 )
 """The keys of a cluster's row that hold its facts."""
 
@@ -55,9 +57,21 @@ def inventoried(heard: Envelope[Inventory], stored: Stored) -> Learn:
             return facts
         held = to_document(heard.data)
         lists = {name: held.pop(name) for name in ("namespaces", "kinds")}
+        lists["namespacesDigest"] = _digest(heard.data)
         return {**facts, "inventoryAt": stored.at, "inventorySequence": stored.sequence, "inventory": held, **lists}
 
     return learn
+
+
+def _digest(told: Inventory) -> str:
+    """Return what stands for the namespaces of a cluster: another one when a scope may mean something else in it."""
+    spaces = sorted((space.name, sorted(space.labels.items())) for space in told.namespaces)
+    return hashlib.sha256(repr((told.truncated, spaces)).encode()).hexdigest()[:16]
+
+
+def located(stored: Stored) -> Learn:
+    """Learn that the cluster has told all of its storage locations once: from now on, what is not known is not there."""
+    return lambda facts: {**_seen(facts, stored.at), "locationsListed": True}
 
 
 def _corrected(answer: Answer, said_at: datetime, stored_at: datetime) -> Answer:
@@ -88,7 +102,7 @@ def cluster(
     `before` is its status until now: until `trusted_from` we have not listened for long enough to call anybody silent.
     `stalled` names a backup that Velero has not begun to look at.
     """
-    if not any(facts.get(key) for key in ("presence", "inventory")):
+    if not any(facts.get(key) for key in ("presence", "inventory", "locationsListed")):
         return None
     heard = Presence.read(from_document(facts["presence"])) if facts.get("presence") else None
     held = from_document(facts.get("inventory")) or {}

@@ -4,8 +4,9 @@ A row is computed from sources read *after* its revision, and written only over 
 computes the row afterwards; so the last one to look has seen everything, in whatever order messages come and are repeated.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 import structlog
@@ -18,7 +19,8 @@ from services.status.locations import is_read_only
 from services.status.objects import SHOWN_IN, Record
 from services.status.operations import Learn
 from services.status.ports import Document, Ports, Verdict
-from services.status.rows import Stored, difference, item_of
+from services.status.rows import Change, Stored, difference, item_of
+from services.status.schedules import schedule_of
 from services.status.sources import VIEWS
 from shared.contracts import subjects
 from shared.contracts.envelope import Envelope, type_name
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 _OBSERVATIONS = Counter("leeward_observations_total", "Observations by how they compare with what was known", ["verdict"])
 _ATTEMPTS: Final = 50
+_AT_A_TIME: Final = 32
 
 
 async def observe(ports: Ports, seen: Record) -> None:
@@ -116,6 +119,9 @@ async def learn(ports: Ports, noun: Noun, row_id: str, message: Learn) -> None:
 
 async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
     """Compute a row again, and the rows that depend on it."""
+    if noun is Noun.SCHEDULE:  # many backups of one may move at once
+        await ports.merged(row_id, lambda: fold(ports, noun, row_id))
+        return
     row = await fold(ports, noun, row_id)
     if row is None:
         return
@@ -124,10 +130,58 @@ async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
         deletions = (each["operation"] for each in row["deletions"])
         for operation in dict.fromkeys((*((row_id,) if ended else ()), *deletions)):
             await fold(ports, Noun.OPERATION, operation)
+        if await _unknown_to_its_schedule(ports, row):
+            await _refresh_schedule(ports, row["item"])
     if noun is Noun.LOCATION:
         where, read_only = row["item"]["name"], is_read_only(row["item"])
         for backup_id in sorted(await ports.memory.misjudged(row["cluster"], where, None, replica=read_only)):
             await fold(ports, Noun.BACKUP, backup_id)
+
+
+async def refresh_all(ports: Ports, noun: Noun, row_ids: Iterable[str]) -> None:
+    """Compute many rows again, some at a time: what they read is read together.
+
+    Raises Unavailable when something does not answer.
+    """
+    ordered = sorted(row_ids)
+    for first in range(0, len(ordered), _AT_A_TIME):
+        work = (apart(noun, each, refresh(ports, noun, each)) for each in ordered[first : first + _AT_A_TIME])
+        for ended in await asyncio.gather(*work, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                raise ended
+
+
+async def proclaim(ports: Ports, noun: Noun, row: Document) -> None:
+    """Announce what a row has not announced yet; of a backup, when its schedule shows it.
+
+    In this order, so that a crash in between leaves the change on the list, and both are done again.
+
+    Raises Unavailable when something does not answer.
+    """
+    if noun is Noun.BACKUP and row.get("unannounced"):
+        await _refresh_schedule(ports, row["item"])
+    await announce(ports, noun, row)
+
+
+async def _refresh_schedule(ports: Ports, backup: Document) -> None:
+    if schedule := schedule_of(backup):
+        await apart(Noun.SCHEDULE, schedule, refresh(ports, Noun.SCHEDULE, schedule))
+
+
+async def _unknown_to_its_schedule(ports: Ports, row: Document) -> bool:
+    """Tell whether a backup has become the last one of its schedule without a change of its own status.
+
+    Its cluster shows it now, or it is to be seen under another id.
+    """
+    item = row["item"]
+    schedule, made_at = schedule_of(item), item["createdAt"]
+    if schedule is None or item["replica"] or not item["namespace"] or not made_at:
+        return False
+    known = await ports.memory.row(Noun.SCHEDULE, schedule)
+    if known is None:  # its first row is computed twice, the second time from what is there now
+        return False
+    last, last_at = known["item"]["lastBackup"] or {}, known["item"]["lastBackupAt"]
+    return last_at is None or last_at < made_at or last.get("id") in item["previousIds"]
 
 
 async def fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None = None) -> Document | None:
@@ -140,7 +194,7 @@ async def fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None = No
 
 
 async def _fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None) -> Document | None:
-    progressed = False
+    progressed = turned = False
     for _ in range(_ATTEMPTS):
         now = ports.clock()
         current = await ports.memory.row(noun, row_id)
@@ -153,6 +207,7 @@ async def _fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None) ->
         change = difference(current, row, now)
         if change is None:
             break
+        turned = turned or _turns(noun, current, change)
         progressed = change.progressed  # told below, also by who is not sure to have written it
         written = await ports.memory.save(noun, row_id, current, change)
         if written is None:
@@ -167,8 +222,17 @@ async def _fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None) ->
     if current is not None:
         if progressed:
             await _tell(ports, noun, current)
-        await announce(ports, noun, current)
+        await proclaim(ports, noun, current)
+        if turned:  # a copy is nothing that its schedule has made
+            await _refresh_schedule(ports, current["item"])
     return current
+
+
+def _turns(noun: Noun, current: Document | None, change: Change) -> bool:
+    """Tell whether a backup becomes a copy, or is none any more."""
+    if noun is not Noun.BACKUP or current is None or "item" not in change.fields:
+        return False
+    return bool(current["item"]["replica"] != change.fields["item"]["replica"])
 
 
 async def apart(noun: Noun, row_id: str, work: Awaitable[object]) -> None:
@@ -190,7 +254,10 @@ async def _removed(ports: Ports, noun: Noun, current: Document) -> bool:
     """Remove a row that nothing supports any more: its object is seen under another id. Its changes are announced first."""
     if current.get("unannounced"):
         await announce(ports, noun, current)
-    return await ports.memory.forget(noun, current["_id"], current["rev"])
+    gone = await ports.memory.forget(noun, current["_id"], current["rev"])
+    if gone and noun is Noun.BACKUP:
+        await _refresh_schedule(ports, current["item"])
+    return gone
 
 
 async def _tell(ports: Ports, noun: Noun, row: Document) -> None:

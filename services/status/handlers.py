@@ -39,6 +39,8 @@ async def snapshot(envelope: Envelope[Snapshot], delivery: Delivery, ports: Port
     """Find what vanished without a word: what is in the page's range, not newer and not named."""
     noun = Noun(delivery.subject.noun)
     await miss(ports, noun, page(envelope.cluster, noun, envelope.data, _stored(delivery).at, key=envelope.id))
+    if noun is Noun.LOCATION and envelope.data.to_uid is None:
+        await learn(ports, Noun.CLUSTER, envelope.cluster, clusters.located(_stored(delivery)))
 
 
 async def measured(envelope: Envelope[Measured], delivery: Delivery, ports: Ports) -> None:
@@ -122,6 +124,8 @@ EVENT_ROUTES: Final[Routes[Ports]] = {
     type_name("deletion", "snapshot"): snapshot,
     type_name("location", "observed"): observed,
     type_name("location", "snapshot"): snapshot,
+    type_name("schedule", "observed"): observed,
+    type_name("schedule", "snapshot"): snapshot,
     type_name("operation", "accepted"): accepted,
     type_name("operation", "rejected"): rejected,
     type_name("operation", "step"): stepped,

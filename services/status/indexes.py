@@ -27,6 +27,8 @@ class Index:
 
 _PENDING: Final = {"partialFilterExpression": {"unannounced.at": {"$exists": True}}}
 _CREATED: Final = ("item.createdAt", "_id")
+_LEAVING: Final = {"partialFilterExpression": {"item.deleting.at": {"$exists": True}}}
+_BY_SCHEDULE: Final = {"partialFilterExpression": {"item.schedule.name": {"$exists": True}}}
 
 
 def _list(*keys: str) -> Index:
@@ -35,6 +37,11 @@ def _list(*keys: str) -> Index:
     It is walked in both directions, because ties are sorted in the direction of the sort.
     """
     return Index(Collection.BACKUPS, ("listed", *keys))
+
+
+def _schedules(*keys: str) -> Index:
+    """Return an index of schedules for a list. There are few beside backups: what is left is filtered as it is read."""
+    return Index(Collection.SCHEDULE_STATUS, ("listed", *keys, "_id"))
 
 
 INDEXES: Final[tuple[Index, ...]] = (
@@ -60,5 +67,20 @@ INDEXES: Final[tuple[Index, ...]] = (
     ),
     _list("item.labels.k", "item.labels.v", *_CREATED),
     *(_list(f"item.{path}", *_CREATED) for path in ("name", "expiresAt", "size.totalBytes")),
+    # What a schedule shows of its backups is counted from this index alone.
+    Index(
+        Collection.BACKUPS,
+        (
+            "item.schedule.id",
+            "item.cluster",
+            "item.schedule.name",
+            "item.replica",
+            *("item.outcome", "item.namespace", "item.createdAt"),
+        ),
+        _BY_SCHEDULE,
+    ),
     Index(Collection.LOCATIONS, ("listed", "item.cluster", "item.name", "_id")),
+    *(_schedules(f"item.{path}") for path in ("name", "createdAt", "nextRunAt", "lastBackupAt")),
+    *(_schedules(f"item.{path}", "item.name") for path in ("cluster", "status", "storageLocation.name", "managedBy")),
+    Index(Collection.SCHEDULE_STATUS, ("item.deleting.at",), _LEAVING),
 )

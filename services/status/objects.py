@@ -15,6 +15,9 @@ from shared.contracts.phases import PHASE_OUTCOME
 FOUND: Final = "found"
 """The key, beside an object's own, of what was found out about it."""
 
+_NOBODYS: Final = (Noun.LOCATION, Noun.SCHEDULE)
+"""What Leeward does not make: no operation has a part in it."""
+
 Made = tuple[int, int, str]
 """What was true of an object at a version: epoch, resource version, and the phase or the operation."""
 
@@ -149,7 +152,7 @@ def record(cluster: str, noun: str, observed: Observed, seen_at: datetime, opera
         truncated=observed.truncated,
         unreadable=observed.unreadable,
     )
-    if noun == Noun.LOCATION:
+    if noun in _NOBODYS:
         return shown
     maker = operation or _labelled(shown, LABEL_OPERATION_ID)
     maker = maker if maker and ids.is_token(maker) else None
@@ -213,12 +216,14 @@ _IDENTITIES: Final[dict[str, Callable[[Record], str]]] = {
     Noun.MEASUREMENT: _backup_identity,
     Noun.DELETION: lambda shown: min(shown.claims, default=shown.id),
     Noun.LOCATION: lambda shown: ids.location_id(shown.cluster, shown.name),
+    Noun.SCHEDULE: lambda shown: ids.velero_schedule_id(shown.cluster, shown.name),
 }
 SHOWN_IN: Final[dict[str, Noun]] = {
     Noun.BACKUP: Noun.BACKUP,
     Noun.MEASUREMENT: Noun.BACKUP,
     Noun.DELETION: Noun.BACKUP,
     Noun.LOCATION: Noun.LOCATION,
+    Noun.SCHEDULE: Noun.SCHEDULE,
 }
 """The nouns of which records are kept, and that of the row in which each is to be seen."""
 

@@ -1,14 +1,18 @@
 """What a handler works with: the memory, the voice, the clock, and how much we have heard. Tests bring their own."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from services.status.grounds import Ground
+from services.status.merged import Merged
 from services.status.objects import Record
 from services.status.replicas import Estate
 from services.status.rows import Change, Limits
+from services.status.schedules import Decided, Made
+from services.status.validity import Namespaces
 from shared.contracts.names import Noun
 from shared.messaging.publisher import Publishes
 from shared.runtime.clock import Clock
@@ -31,6 +35,15 @@ class Applied:
     verdict: Verdict
     before: Record | None
     after: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Whose backups are meant: those of a schedule of Leeward's by its id, of one of Velero's by its cluster and name."""
+
+    id: str | None
+    cluster: str
+    name: str
 
 
 def verdict(known: Record | None, seen: Record) -> Verdict:
@@ -100,6 +113,36 @@ class Remembers(Protocol):
     async def status_reached(self, backup_id: str, entry: Document) -> None:
         """Keep an announced status change for the history of a backup."""
 
+    async def schedule(self, schedule_id: str) -> Document | None:
+        """Return what is wanted of a schedule."""
+
+    async def ground(self, cluster: str) -> Ground:
+        """Return what the schedules of a cluster are judged by; an empty one when nothing is known of it."""
+
+    async def grounds(self) -> Mapping[str, Ground]:
+        """Return the grounds of all clusters of which anything is known."""
+
+    async def namespaces(self, cluster: str) -> Namespaces | None:
+        """Return the namespaces of a cluster, if it has told all of them."""
+
+    async def made(self, maker: Maker) -> Made:
+        """Return what is known of the backups that a schedule made."""
+
+    async def decided(self, schedule_id: str) -> Decided:
+        """Return what is known of the slots of a schedule that did not run."""
+
+    async def schedule_clusters(self) -> set[str]:
+        """Return the clusters of all schedules that are listed."""
+
+    async def misplaced(self, cluster: str, standing: Ground) -> set[str]:
+        """Return the listed schedules of a cluster whose rows were computed from another ground."""
+
+    async def outdated(self, since: datetime) -> set[str]:
+        """Return schedules, changed since then or on their way out, whose rows do not show the version that is wanted."""
+
+    async def walk(self, after: str) -> tuple[set[str], str]:
+        """Return such schedules among the next so many by id, and where to go on; the empty text at the end."""
+
     async def row(self, noun: Noun, row_id: str) -> Document | None:
         """Return a stored row."""
 
@@ -138,3 +181,4 @@ class Ports:
     clock: Clock
     limits: Limits
     listening: Listening
+    merged: Merged = field(default_factory=Merged)

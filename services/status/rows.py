@@ -8,13 +8,14 @@ from typing import Any, Final
 from shared.contracts.base import Wire
 from shared.contracts.documents import Collection, from_document, to_document
 from shared.contracts.names import Noun
-from shared.contracts.views import BackupItem, ClusterItem, LocationItem, OperationItem
+from shared.contracts.views import BackupItem, ClusterItem, LocationItem, OperationItem, ScheduleItem
 
 ITEMS: Final[dict[Noun, type[Wire]]] = {
     Noun.BACKUP: BackupItem,
     Noun.OPERATION: OperationItem,
     Noun.LOCATION: LocationItem,
     Noun.CLUSTER: ClusterItem,
+    Noun.SCHEDULE: ScheduleItem,
 }
 """What people see, by noun: the item in the row, on the state feed and in a list."""
 
@@ -23,6 +24,7 @@ COLLECTIONS: Final[dict[Noun, Collection]] = {
     Noun.OPERATION: Collection.OPERATIONS,
     Noun.LOCATION: Collection.LOCATIONS,
     Noun.CLUSTER: Collection.CLUSTER_STATE,
+    Noun.SCHEDULE: Collection.SCHEDULE_STATUS,
 }
 
 Facts = Mapping[str, Any]

@@ -1,21 +1,24 @@
 """Where each view comes from: what is read of the memory to compute one row. Always read anew, never remembered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Final
 
 import structlog
 
-from services.status import clusters, operations
+from services.status import clusters, operations, schedules
+from services.status.foreign import velero_schedule
 from services.status.locations import location
 from services.status.objects import Record, newest
-from services.status.ports import Document, Ports, Remembers
+from services.status.ports import Document, Maker, Ports, Remembers
 from services.status.projection import Around, backup
 from services.status.replicas import Estate, is_replica, place
 from services.status.rows import Facts, Row, status_of
+from services.status.validity import needs_namespaces
 from shared.contracts import ids
 from shared.contracts.names import Noun
+from shared.contracts.schedules import Schedule
 from shared.runtime import logging
 
 log = structlog.get_logger(__name__)
@@ -116,9 +119,41 @@ async def _cluster(ports: Ports, row_id: str, facts: Facts, now: datetime) -> Ro
     )
 
 
+async def _schedule(ports: Ports, row_id: str, current: Facts, now: datetime) -> Row | None:
+    memory = ports.memory
+    if document := await memory.schedule(row_id):
+        if wanted := _wanted(document):
+            return await _own_schedule(memory, wanted, now)
+        return schedules.kept(current) if current else None
+    records = [r for r in await memory.records(row_id) if r.noun == Noun.SCHEDULE]
+    if shown := newest(records):
+        made, ground = await asyncio.gather(memory.made(Maker(None, shown.cluster, shown.name)), memory.ground(shown.cluster))
+        return velero_schedule(row_id, records, schedules.Around(ground, made=made))
+    return schedules.gone(current) if current else None
+
+
+def _wanted(document: Mapping[str, object]) -> Schedule | None:
+    """Read what is wanted; None for what another version of the gateway has written: nothing is known of it here."""
+    try:
+        return Schedule.of(document)
+    except ValueError as error:
+        log.warning("schedule cannot be read", **{logging.OBJECT: document["_id"], logging.REASON: str(error)})
+        return None
+
+
+async def _own_schedule(memory: Remembers, wanted: Schedule, now: datetime) -> Row:
+    made, decided, ground = await asyncio.gather(
+        memory.made(Maker(wanted.id, wanted.cluster, wanted.name)), memory.decided(wanted.id), memory.ground(wanted.cluster)
+    )
+    # After the ground, which says what the namespaces were then: if they change in between, the row is computed again.
+    namespaces = await memory.namespaces(wanted.cluster) if needs_namespaces(wanted.template.scope) else None
+    return schedules.schedule(wanted, schedules.Around(ground, namespaces, made, decided), now)
+
+
 VIEWS: Final[dict[Noun, Callable[[Ports, str, Facts, datetime], Awaitable[Row | None]]]] = {
     Noun.BACKUP: _backup,
     Noun.OPERATION: _operation,
     Noun.LOCATION: _location,
     Noun.CLUSTER: _cluster,
+    Noun.SCHEDULE: _schedule,
 }

@@ -18,6 +18,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 from services.status.captures import whole_captures
 from services.status.clusters import SILENCE
 from services.status.indexes import INDEXES, PAGES
+from services.status.knowing import Knowing
 from services.status.objects import Record, document, joined, read, record_id
 from services.status.ports import Applied, Document, verdict
 from services.status.replicas import PLACE_FIELDS, Estate, place
@@ -44,11 +45,11 @@ async def opened(settings: MongoSettings) -> AsyncIterator["Store"]:
         yield Store(database)
 
 
-class Store:
+class Store(Knowing):
     """See Remembers, which this is. What is asked for at the same time is read, and written, together."""
 
     def __init__(self, database: Database) -> None:
-        self.database = database
+        super().__init__(database)
         collections = (*COLLECTIONS.values(), Collection.OBJECTS)
         self._reading = {name: Together(partial(self._read, name)) for name in collections}
         self._writing = {name: Together(partial(self._write, name)) for name in (*collections, Collection.TRANSITIONS)}

@@ -2,13 +2,11 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
-from services.status.announcer import announce
-from services.status.fold import apart, refresh
-from services.status.judging import Judge
+from services.status.fold import apart, proclaim, refresh_all
 from services.status.ports import Ports
 from services.status.rows import COLLECTIONS
 from shared.messaging.outcomes import Unavailable
@@ -32,9 +30,8 @@ async def sweep(ports: Ports) -> None:
     now = ports.clock()
     for noun in COLLECTIONS:
         for row in await ports.memory.unannounced(noun, now - _LEFT_BEHIND, _BATCH):
-            await apart(noun, row["_id"], announce(ports, noun, row))
-        for row_id in await ports.memory.due(noun, now, _BATCH):
-            await apart(noun, row_id, refresh(ports, noun, row_id))
+            await apart(noun, row["_id"], proclaim(ports, noun, row))
+        await refresh_all(ports, noun, await ports.memory.due(noun, now, _BATCH))
 
 
 async def sweep_forever(ports: Ports, interval: timedelta, database: Dependency, nats: Dependency) -> None:
@@ -63,15 +60,22 @@ async def sweep_forever(ports: Ports, interval: timedelta, database: Dependency,
         await asyncio.sleep(interval.total_seconds())
 
 
-async def judge_forever(ports: Ports, interval: timedelta) -> None:
-    """Look at that interval whose backups are, until cancelled; apart from the sweep, because a first look may take long."""
-    judge = Judge()
+class Looks(Protocol):
+    """Something that looks whether rows are as they should be."""
+
+    async def look(self, ports: Ports) -> None:
+        """Compute again those that are not. Raises Unavailable when something does not answer."""
+
+
+async def look_forever(looker: Looks, ports: Ports, interval: timedelta) -> None:
+    """Have it look at that interval until cancelled; apart from the sweep, because a first look may take long."""
+    which = {logging.KIND: type(looker).__name__}
     while True:
         unless_cancelled()
         try:
-            await judge.look(ports)
+            await looker.look(ports)
         except Unavailable as missing:  # the sweep tells readiness
-            log.info("judging waits", **{logging.DEPENDENCY: missing.dependency, logging.REASON: missing.reason})
+            log.info("look waits", **which, **{logging.DEPENDENCY: missing.dependency, logging.REASON: missing.reason})
         except Exception:
-            log.exception("judging failed")
+            log.exception("look failed", **which)
         await asyncio.sleep(interval.total_seconds())
