@@ -94,7 +94,7 @@ def check(command: Envelope[ScheduleTrigger], backups: Iterable[Backup]) -> None
     order = command.data
     others = [x for x in backups if of_schedule(x, command) and not is_of(x, command) and _phase(x) != DELETING_PHASE]
     if order.misfire != Misfire.ALL and (covering := next((x for x in others if _covers(x, order)), None)):
-        facts = {"name": _meta(covering)["name"], "at": _meta(covering)["creationTimestamp"]}
+        facts = {"name": _meta(covering)["name"], "at": f"{_made(covering):%Y-%m-%dT%H:%M:%SZ}"}
         raise Refused(refusal(Code.SUPERSEDED, schedule=order.schedule.name, **facts))
     if order.concurrency_policy == Concurrency.FORBID and (running := next((x for x in others if _runs(x)), None)):
         facts = {"name": _meta(running)["name"], "phase": _phase(running) or "New"}
@@ -106,7 +106,13 @@ def _covers(backup: Backup, order: ScheduleTrigger) -> bool:
     slot = slot_of(backup)
     if slot is None or slot == order.slot or PHASE_OUTCOME.get(_phase(backup)) == Outcome.FAILED:
         return False
-    return datetime.fromisoformat(_meta(backup)["creationTimestamp"]) >= order.due
+    return _made(backup) >= order.due
+
+
+def _made(backup: Backup) -> datetime:
+    """Return when it was made: of one that Velero's sync has made anew from the bucket, when it was begun."""
+    told = (_meta(backup)["creationTimestamp"], (backup.get("status") or {}).get("startTimestamp"))
+    return min(datetime.fromisoformat(moment) for moment in told if moment)
 
 
 def _runs(backup: Backup) -> bool:

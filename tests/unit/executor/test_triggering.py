@@ -102,6 +102,14 @@ def test_a_newer_slot_that_came_first_covers_an_older_one():
     assert verdict(made(NOW + HOUR, at=NOW + HOUR))[0] == "Superseded"
 
 
+def test_an_old_one_that_velero_has_brought_back_from_the_bucket_covers_nothing():
+    returned = made(at=NOW + SECOND)
+    returned["status"]["startTimestamp"] = f"{EARLIER:%Y-%m-%dT%H:%M:%SZ}"
+    assert verdict(returned) is None
+    returned["status"]["startTimestamp"] = f"{NOW + HOUR:%Y-%m-%dT%H:%M:%SZ}"
+    assert "was made at 2026-11-22T12:00:01Z" in verdict(returned)[1], "one that has waited in the queue"
+
+
 @pytest.mark.parametrize("phase", ["Failed", "FailedValidation", "Deleting"])
 def test_what_has_failed_or_is_going_covers_nothing(phase):
     assert verdict(made(phase=phase, at=NOW + SECOND)) is None
