@@ -52,18 +52,19 @@ def plan(schedule: Schedule, known: Known, now: datetime, most: int = MOST) -> P
     """
     if schedule.deleting:
         return Plan([], None)
-    slots = course(schedule.eras)
+    look = _Look(schedule, course(schedule.eras), schedule.offset, patience(schedule), now)
     begun = _begun(schedule, known.decided_to)
-    pieces = _pieces(schedule, known, slots, begun, now)
-    ticks = list(islice(_ticks(schedule, slots, pieces, now, most), most))
-    return Plan(ticks, _due(schedule, slots.after(ticks[-1].to if ticks else begun)))
+    ticks = list(islice(_ticks(look, _pieces(look, known, begun), most), most))
+    slot = look.slots.after(ticks[-1].to if ticks else begun)
+    return Plan(ticks, slot and slot + look.offset)
 
 
 def next_due(schedule: Schedule, decided_to: datetime | None) -> datetime | None:
     """Return when the next slot is due, which may be past; of the schedule only id, eras, spread and deleting are read."""
     if schedule.deleting:
         return None
-    return _due(schedule, course(schedule.eras).after(_begun(schedule, decided_to)))
+    slot = course(schedule.eras).after(_begun(schedule, decided_to))
+    return slot and slot + schedule.offset
 
 
 def patience(schedule: Schedule) -> timedelta:
@@ -72,51 +73,67 @@ def patience(schedule: Schedule) -> timedelta:
     return min(deadline, PUNCTUAL) if schedule.misfire is Misfire.NONE else deadline
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """Slots after `after` and not after `until` that end alike; `decision` None: they could run."""
-
-    after: datetime
-    until: datetime
-    decision: Decision | None = None
-    reason: str | None = None
-    skip: str | None = None
-    ran: datetime | None = None
-
-
 def _begun(schedule: Schedule, decided_to: datetime | None) -> datetime:
     first = schedule.eras[0].from_
     return first if decided_to is None else max(decided_to, first)
 
 
-def _due(schedule: Schedule, slot: datetime | None) -> datetime | None:
-    return None if slot is None else slot + schedule.offset
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look: the schedule, what follows from it alone, and when that is."""
+
+    schedule: Schedule
+    slots: Course
+    offset: timedelta
+    patience: timedelta
+    now: datetime
 
 
-def _pieces(schedule: Schedule, known: Known, slots: Course, begun: datetime, now: datetime) -> list[_Piece]:
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Slots after `after` and not after `until` that end alike, `first` of them first; `decision` None: they could run."""
+
+    after: datetime
+    until: datetime
+    first: datetime
+    decision: Decision | None = None
+    reason: str | None = None
+    skip: str | None = None
+    ran: datetime | None = None
+
+    @property
+    def end(self) -> tuple[object, ...]:
+        """How they end."""
+        return self.decision, self.reason, self.skip, self.ran
+
+
+def _pieces(look: _Look, known: Known, begun: datetime) -> list[_Piece]:
     """Return the slots that are due, in order, in pieces that end alike."""
     found: list[_Piece] = []
-    offset, late, skip = schedule.offset, now - patience(schedule), schedule.skip
+    schedule, late, skip = look.schedule, look.now - look.patience, look.schedule.skip
     remaining = skip.count - known.skipped if skip else 0
     edges = [late, *(edge for pause in schedule.pauses for edge in (pause.from_, pause.to)), skip.not_before if skip else None]
-    for after, until in _segments(begun, now - offset, [edge - offset for edge in edges if edge]):
-        slot = slots.after(after)
-        if slot is None or slot > until:
+    for start, until in _segments(begun, look.now - look.offset, [edge - look.offset for edge in edges if edge]):
+        after, first = start, look.slots.after(start)
+        if first is None or first > until:
             continue
-        due, rest = slot + offset, after
-        if schedule.paused_at(due):
-            _add(found, _Piece(rest, until, Decision.PAUSED))
-            continue
-        if skip and remaining > 0 and due >= skip.not_before:
-            skipped = slots.between(after, until, remaining)
-            found += [_Piece(slot - JUST, slot, Decision.SKIPPED, skip=skip.id) for slot in skipped]
-            remaining, rest = remaining - len(skipped), skipped[-1]
-        if known.reasons:
-            _add(found, _Piece(rest, until, Decision.INVALID, reason=known.reasons[0]))
-        elif due < late:
-            _add(found, _Piece(rest, until, Decision.MISSED))
+        paused, due = schedule.paused_at(first + look.offset), first + look.offset
+        if skip and remaining > 0 and due >= skip.not_before and not paused:
+            skipped = look.slots.between(after, until, remaining)
+            found += [_Piece(slot - JUST, slot, slot, Decision.SKIPPED, skip=skip.id) for slot in skipped]
+            remaining, after, first = remaining - len(skipped), skipped[-1], look.slots.after(skipped[-1])
+            if first is None or first > until:
+                continue
+        if paused:
+            piece = _Piece(after, until, first, Decision.PAUSED)
+        elif known.reasons:
+            piece = _Piece(after, until, first, Decision.INVALID, reason=known.reasons[0])
         else:
-            _add(found, _Piece(rest, until))
+            piece = _Piece(after, until, first, Decision.MISSED if due < late else None)
+        if found and found[-1].end == piece.end:
+            found[-1] = replace(found[-1], until=until)
+        else:
+            found.append(piece)
     return found
 
 
@@ -127,65 +144,56 @@ def _segments(after: datetime, until: datetime, edges: Sequence[datetime]) -> It
         yield from pairwise([after, *sorted(cuts), until])
 
 
-def _add(found: list[_Piece], piece: _Piece) -> None:
-    """Append a piece, or make the last one longer that ended alike."""
-    if found and replace(found[-1], after=piece.after, until=piece.until) == piece:
-        found[-1] = replace(found[-1], until=piece.until)
-    else:
-        found.append(piece)
-
-
-def _ticks(schedule: Schedule, slots: Course, pieces: Sequence[_Piece], now: datetime, most: int) -> Iterator[Tick]:
+def _ticks(look: _Look, pieces: Sequence[_Piece], most: int) -> Iterator[Tick]:
     """Write the pieces down; of those that could run, run what `misfire` says."""
     newest = None
-    if schedule.misfire is Misfire.LATEST:
-        could = (slots.latest(piece.after, piece.until) for piece in reversed(pieces) if piece.decision is None)
-        newest = next((slot for slot in could if slot is not None), None)
+    if look.schedule.misfire is Misfire.LATEST:
+        last = next((piece for piece in reversed(pieces) if piece.decision is None), None)
+        newest = look.slots.latest(last.after, last.until) if last else None
     for piece in pieces:
         if piece.decision is not None:
-            yield from _record(schedule, slots, piece, now)
+            yield _quiet(look, piece)
         elif newest is None:
-            yield from (_triggered(schedule, slot, now) for slot in slots.between(piece.after, piece.until, most))
+            yield from (_triggered(look, slot) for slot in look.slots.between(piece.after, piece.until, most))
         else:
-            before = replace(piece, until=min(piece.until, newest - JUST), decision=Decision.SUPERSEDED, ran=newest)
-            yield from _record(schedule, slots, before, now)
-            if piece.after < newest <= piece.until:
-                yield _triggered(schedule, newest, now)
+            if piece.first < newest:
+                until = min(piece.until, newest - JUST)
+                yield _quiet(look, replace(piece, until=until, decision=Decision.SUPERSEDED, ran=newest))
+            if newest <= piece.until:
+                yield _triggered(look, newest)
 
 
-def _record(schedule: Schedule, slots: Course, piece: _Piece, now: datetime) -> Iterator[Tick]:
-    """Write a piece down that runs nothing, if there is a slot in it."""
-    first = slots.after(piece.after) if piece.after < piece.until else None
-    last = slots.latest(piece.after, piece.until) if first and first <= piece.until else None
-    if first and last and piece.decision:
-        yield Tick(
-            id=slot_operation_id(schedule.id, first),
-            schedule=schedule.id,
-            cluster=schedule.cluster,
-            from_=first,
-            to=last,
-            count=1 if first == last else slots.count(piece.after, piece.until),
-            decision=piece.decision,
-            reason=piece.reason,
-            skip=piece.skip,
-            ran=piece.ran,
-            due_at=first + schedule.offset,
-            decided_at=now,
-        )
-
-
-def _triggered(schedule: Schedule, slot: datetime, now: datetime) -> Tick:
-    due = slot + schedule.offset
+def _quiet(look: _Look, piece: _Piece) -> Tick:
+    """Return the record of slots that run nothing."""
     return Tick(
-        id=slot_operation_id(schedule.id, slot),
-        schedule=schedule.id,
-        cluster=schedule.cluster,
+        id=slot_operation_id(look.schedule.id, piece.first),
+        schedule=look.schedule.id,
+        cluster=look.schedule.cluster,
+        from_=piece.first,
+        to=look.slots.latest(piece.after, piece.until) or piece.first,
+        count=look.slots.count(piece.after, piece.until),
+        decision=piece.decision or Decision.SUPERSEDED,
+        reason=piece.reason,
+        skip=piece.skip,
+        ran=piece.ran,
+        due_at=piece.first + look.offset,
+        decided_at=look.now,
+    )
+
+
+def _triggered(look: _Look, slot: datetime) -> Tick:
+    """Return the record of a slot that runs."""
+    due = slot + look.offset
+    return Tick(
+        id=slot_operation_id(look.schedule.id, slot),
+        schedule=look.schedule.id,
+        cluster=look.schedule.cluster,
         from_=slot,
         to=slot,
         decision=Decision.TRIGGERED,
-        backup_name=slot_backup_name(schedule.name, slot),
+        backup_name=slot_backup_name(look.schedule.name, slot),
         due_at=due,
-        deadline=due + patience(schedule),
-        decided_at=now,
+        deadline=due + look.patience,
+        decided_at=look.now,
         published=False,
     )

@@ -45,7 +45,7 @@ class SetClock:
 
 
 def schedule(name: str = "nightly", **fields: Any) -> Schedule:
-    """A schedule of every minute that was made just before noon, unless told otherwise; `cron` and `timezone` are its first era's."""
+    """A schedule of every minute, made just before noon unless told otherwise; `cron` and `timezone` are of its first era."""
     made = fields.pop("made", NOON - timedelta(seconds=30))
     era = {"from": made, "cron": fields.pop("cron", "* * * * *"), "timezone": fields.pop("timezone", "UTC")}
     usual = {
