@@ -131,6 +131,21 @@ def test_unreadable_object_is_mended(fragile: Cluster) -> None:
     story.until_phase("Completed", within=120)
 
 
+def test_unreadable_schedule(fragile: Cluster) -> None:
+    """One Schedule with a ttl that Go cannot read stalls all Schedules, but no Backups; when it is deleted, they go on."""
+    poison, name = unique("poison"), unique("stalled")
+    story = fragile.story("schedules", name)
+    fragile.create("Schedule", poison, spec={"schedule": "@yearly", "template": {"ttl": "30d"}})
+    try:
+        fragile.create("Schedule", name, spec={"schedule": "@yearly", "template": {"ttl": "1h"}})
+        story.never(lambda event: phase_of(event["object"]), within=4)
+        assert phase_of(fragile.back_up(unique("beside"), includedNamespaces=["default"])) == "Completed"
+    finally:
+        fragile.delete("schedules", poison)
+
+    story.until_phase("Enabled", within=120)
+
+
 def test_started_beside_an_unreadable_object(fragile: Cluster) -> None:
     """A Velero that is started beside an object that it cannot read answers nothing, not even a probe, until it is gone."""
     poison, probe = unique("poison"), unique("probe")

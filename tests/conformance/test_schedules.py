@@ -190,3 +190,52 @@ def test_corrected(writer: Cluster) -> None:
     story.until_phase("FailedValidation")
 
     assert enabled["status"] == {"phase": "Enabled"}
+
+
+def test_marks_of_another_scheduler(writer: Cluster) -> None:
+    """A Backup may name a Schedule that does not exist: it runs, keeps its labels and annotations, and is found by them."""
+    namespace, name = writer.furnish("elsewhere"), unique("no-schedule")
+    labels = {"velero.io/schedule-name": name, "leeward.dev/schedule-id": "5b1c2c0e-7f0e-4a57-9c53-0d6a3f0a1b11"}
+    annotations = {"leeward.dev/slot": "2026-11-22T12:00:00Z"}
+    story = writer.story("backups", f"{name}-20261122120000")
+    backup = writer.back_up(
+        f"{name}-20261122120000", metadata={"labels": labels, "annotations": annotations}, includedNamespaces=[namespace]
+    )
+    story.never(lambda event: event["type"] == "DELETED", within=5)
+
+    assert phase_of(backup) == "Completed"
+    assert backup["metadata"]["labels"].items() >= labels.items()
+    assert backup["metadata"]["annotations"].items() >= annotations.items()
+    assert [item["metadata"]["uid"] for item in made_by(writer, name)] == [backup["metadata"]["uid"]]
+    assert not writer.exists("schedules", name)
+
+
+@pytest.mark.slow
+def test_namesake(writer: Cluster) -> None:
+    """A Backup with the label of a Schedule keeps it from firing while it is InProgress, whoever made it."""
+    name, foreign = unique("namesake"), unique("foreign")
+    labels = {"velero.io/schedule-name": name}
+    writer.create("Backup", foreign, metadata={"labels": labels}, spec=template(), status={"phase": "InProgress"})
+    writer.settle("backups", foreign)
+    backups = writer.story("backups", labels=f"velero.io/schedule-name={name}")
+    writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": template()})
+    backups.never(lambda event: event["type"] == "ADDED", within=130)
+    writer.patch("backups", foreign, {"status": {"phase": "Completed"}})
+    fired = backups.until(lambda event: event["type"] == "ADDED", within=TWO_TICKS)["object"]
+    writer.delete("schedules", name)
+
+    assert fired["metadata"]["labels"] == labels
+
+
+def test_paused_and_broken(writer: Cluster) -> None:
+    """A Schedule that is made paused gets no status, not even if its time cannot be read; it is judged when it is unpaused."""
+    name = unique("broken")
+    story = writer.story("schedules", name)
+    writer.create("Schedule", name, spec={"schedule": "never", "paused": True, "template": template()})
+    story.never(lambda event: event["type"] != "ADDED", within=3)
+    writer.patch("schedules", name, {"spec": {"paused": False}})
+    story.until_phase("FailedValidation")
+    writer.patch("schedules", name, {"spec": {"paused": True, "schedule": YEARLY}})
+    story.never(lambda event: phase_of(event["object"]) != "FailedValidation", within=3)
+
+    assert phase_of(writer.get("schedules", name)) == "FailedValidation"
