@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 
+from services.gateway import departures
 from services.gateway.app import build
 from services.gateway.auth import Role, Tokens, TokensFileError, add_token
 from services.gateway.bus import Bus
@@ -43,6 +44,7 @@ async def main(runtime: Runtime, settings: Settings) -> None:
             tasks.create_task(hear(runtime, settings, bus, feed), name="nats"),
             tasks.create_task(watch(store, runtime.health.depends_on(MONGODB), settings.ping), name="mongodb"),
             tasks.create_task(look_around(fleet, tokens, settings.ping), name="surroundings"),
+            tasks.create_task(departures.see_off(ports, settings.departures), name="departures"),
         ]
         try:
             # Left first on the way out: requests that have begun may still use NATS and the database.

@@ -45,12 +45,12 @@ async def delete_backup(backup_id: str, request: Request, ports: Given, who: Ope
     key, patience = submitting.idempotency_key(request), submitting.preference(request, ports.settings.wait)
     row = await details.row_of(ports, backup_id)
     operation = operation_id(who.name, "DELETE", f"{router.prefix}/{backup_id}", key)
-    command = _command(ports, request, who, operation, row, DEFAULT_DEADLINE)
+    wanted = command(ports, request, who, operation, row, DEFAULT_DEADLINE)
     with ports.feed.waiting(operation) as woken:
-        stored = await submitting.recall(ports, command) if key is not None else None
+        stored = await submitting.recall(ports, wanted) if key is not None else None
         if stored is None:
             _permitted(row)
-            stored = await submitting.publish(ports, command)
+            stored = await submitting.publish(ports, wanted)
         found = await submitting.outcome(
             ports, stored, woken, patience.seconds, settled=submitting.ended, backup=str(row["_id"])
         )
@@ -83,8 +83,8 @@ async def delete_backups(request: Request, ports: Given, who: Operator, _no_quer
                 if backup_id not in rows:
                     raise details.unknown(backup_id)
                 operation = operation_id(who.name, "POST", f"{router.prefix}/delete/{backup_id}", key)
-                command = _command(ports, request, who, operation, rows[backup_id], wanted.deadline)
-                return await _asked(ports, command, rows[backup_id], repeated=key is not None)
+                asked = command(ports, request, who, operation, rows[backup_id], wanted.deadline)
+                return await _asked(ports, asked, rows[backup_id], repeated=key is not None)
             except ProblemError as problem:
                 return problem
 
@@ -111,9 +111,13 @@ def _item(backup_id: str, answer: OperationItem | ProblemError) -> DeletionAnswe
     return DeletionAnswer(id=backup_id, operation=answer)
 
 
-def _command(
-    ports: Ports, request: Request, who: Principal, operation: str, row: dict[str, Any], deadline: str
+def command(
+    ports: Ports, request: Request | None, who: Principal, operation: str, row: dict[str, Any], deadline: str
 ) -> Envelope[Any]:
+    """Return the command that has a backup deleted.
+
+    Raises the problem of a row that this version cannot read.
+    """
     item = details.item_of(row)
     backup, *others = details.ids_of(row, item)
     return submitting.command(

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 Document = dict[str, Any]
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ATTEMPTS: Final = 5
 _PAUSES: Final = (0.02, 0.05, 0.1, 0.2)
 """Seconds between looks at a row that is not announced when it changes; the last one again and again."""
@@ -85,11 +86,8 @@ _SAID: Final = tuple(
 
 def _found(row: Document) -> ScheduleDetail:
     """Return a schedule of Velero's own."""
-    facts = {
-        **_item(row).model_dump(by_alias=False),
-        "velero_template": from_document(row.get("veleroTemplate")),
-        "as_of": _as_of(row),
-    }
+    template = from_document((row.get("detail") or {}).get("veleroTemplate"))
+    facts = {**_item(row).model_dump(by_alias=False), "velero_template": template, "as_of": _as_of(row)}
     return ScheduleDetail.model_validate(facts)
 
 
@@ -157,8 +155,13 @@ def _item(row: Document) -> ScheduleItem:
 
 
 def _as_of(row: Document | None) -> datetime | None:
-    found = (row or {}).get("asOf")
-    return found if isinstance(found, datetime) else None
+    """Return when status was last told something of a schedule, or last found something else: rows are counted in time."""
+    if row is None:
+        return None
+    told, revision = row.get("asOf"), (row.get("item") or {}).get("revision")
+    if isinstance(told, datetime) or not isinstance(revision, int):
+        return told if isinstance(told, datetime) else None
+    return _EPOCH + timedelta(milliseconds=revision)
 
 
 def _of_velero(row: Document) -> ProblemError:
@@ -244,7 +247,7 @@ async def settled(ports: Ports, schedule: Schedule, seconds: float) -> Document 
             left = end - clock.time()
             if left <= 0 or (isinstance(version, int) and version >= schedule.version):
                 return row
-            await _until(woken, min(left, _PAUSES[min(looks, len(_PAUSES) - 1)]))
+            await woken_within(woken, min(left, _PAUSES[min(looks, len(_PAUSES) - 1)]))
             looks += 1
 
 
@@ -258,11 +261,12 @@ async def gone(ports: Ports, schedule: Schedule, seconds: float) -> bool:
             if left <= 0:
                 return False
             woken.clear()
-            await _until(woken, min(left, _PAUSES[-1]))
+            await woken_within(woken, min(left, _PAUSES[-1]))
     return True
 
 
-async def _until(woken: asyncio.Event, seconds: float) -> None:
+async def woken_within(woken: asyncio.Event, seconds: float) -> None:
+    """Return when woken, or after so many seconds."""
     try:
         async with asyncio.timeout(seconds):
             await woken.wait()

@@ -260,6 +260,7 @@ SCHEDULES = Listing(
         "managed_by": any_of("item.managedBy"),
         "search": by_name,
     },
+    ties=("item.name",),
 )
 
 NAMED: Mapping[str, Mapping[str, str]] = {

@@ -55,6 +55,8 @@ class Settings(ServiceSettings):
     """Seconds that a write waits for the cluster's answer unless the request prefers otherwise."""
     ping: float = 2.0
     """Seconds between two looks whether the database answers."""
+    departures: float = 2.0
+    """Seconds between two looks at the schedules that are being deleted."""
     events: EventSettings = EventSettings()
     reads: ReadSettings = ReadSettings()
 

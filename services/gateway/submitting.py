@@ -79,7 +79,7 @@ def idempotency_key(request: Request) -> str | None:
 
 def command(
     ports: Ports,
-    request: Request,
+    request: Request | None,
     who: Principal,
     *,
     operation_id: str,
@@ -89,11 +89,11 @@ def command(
     data: Wire,
     deadline: str,
 ) -> Envelope[Any]:
-    """Put a command into its envelope.
+    """Put a command into its envelope; one without a request is the gateway's own doing on somebody's behalf.
 
     Raises the problem of one that no message can carry.
     """
-    now, trace = ports.clock(), request.headers.get("traceparent", "")
+    now, trace = ports.clock(), request.headers.get("traceparent", "") if request is not None else ""
     # Whole milliseconds, as messages keep them: the patience of a stored command can then be read from its times.
     patience = max(parse(deadline) // _MILLISECOND, 1) * _MILLISECOND
     envelope = Envelope[Wire](

@@ -270,12 +270,13 @@ async def test_lists_are_filtered_sorted_and_counted(made):
 
 async def test_a_schedule_of_veleros_is_shown_and_not_changed(made):
     item = ScheduleItem(id="v1", name="old", cluster="eu1", managed_by="Velero", status="Paused", cron="@every 1h", paused=True)
-    record = {"schedule": "@every 1h", "template": {"labelSelector": {"matchLabels": [{"k": "a.b", "v": "c"}]}}}
-    row = {"_id": "v1", "cluster": "eu1", "listed": True, "item": to_document(item), "veleroTemplate": record, "asOf": NOW}
+    record = {"labelSelector": {"matchLabels": {"a.b": "c"}}}
+    row = {"_id": "v1", "cluster": "eu1", "listed": True, "item": to_document(item), "asOf": NOW}
+    row["detail"] = {"veleroTemplate": to_document(record)}
     await made.status.writes("schedule_status", row)
     shown = await made.client.get(f"{API}/schedules/v1")
     assert (shown.status_code, "etag" in shown.headers) == (200, False)
-    assert shown.json()["veleroTemplate"]["template"] == {"labelSelector": {"matchLabels": {"a.b": "c"}}}
+    assert shown.json()["veleroTemplate"] == record
     assert (shown.json()["template"], shown.json()["version"], shown.json()["asOf"]) == (None, None, "2026-03-01T12:00:00Z")
     for method, suffix, body in (
         ("PATCH", "", {"description": "b"}),
@@ -349,7 +350,12 @@ async def test_without_the_database_nothing_is_made_and_without_nats_everything_
 async def test_a_record_that_cannot_be_read_is_told_of_and_harms_no_other(made):
     async with judging(made):
         good = await create(made)
-        broken = {"_id": "odd", "cluster": "eu1", "listed": True, "item": {"name": "odd", "status": "Dancing"}}
+        broken = {
+            "_id": "odd",
+            "cluster": "eu1",
+            "listed": True,
+            "item": {"name": "odd", "status": "Dancing", "managedBy": "Velero"},
+        }
         await made.status.writes("schedule_status", broken)
         listed = (await made.client.get(f"{API}/schedules")).json()
         assert ([s["id"] for s in listed["items"]], listed["unreadable"]) == ([good["id"]], ["odd"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,12 +34,13 @@ def row_of(schedule: Schedule, **facts: Any) -> dict[str, Any]:
             "paused": schedule.paused,
             "deleting": schedule.deleting,
             "version": schedule.version,
+            "revision": int(schedule.changed_at.timestamp() * 1000),
             "created_by": schedule.created_by,
             "created_at": schedule.created_at,
             **facts,
         },
     )
-    return {"_id": schedule.id, "cluster": item.cluster, "listed": True, "item": to_document(item), "asOf": datetime.now(UTC)}
+    return {"_id": schedule.id, "cluster": item.cluster, "listed": True, "item": to_document(item), "detail": None}
 
 
 @contextlib.asynccontextmanager
@@ -104,9 +105,3 @@ def tick(schedule_id: str, slot: datetime, decision: Decision, *, until: datetim
 async def decides(made: Stack, *ticks: Tick) -> None:
     """Store decisions."""
     await made.database["ticks"].insert_many([each.document() for each in ticks])
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    """Wait until something holds."""
-    while not condition():
-        await asyncio.sleep(0.01)

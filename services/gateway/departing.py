@@ -1,0 +1,71 @@
+"""What is still to be done before a schedule that is being deleted can go. Pure.
+
+Without its backups it goes at once. With them, each is deleted when it has ended; and nothing may be left that could still
+make one: neither an operation that has not ended, nor a trigger that nobody has seen yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.contracts import ids
+from shared.contracts.phases import BackupStatus, OperationState
+from shared.contracts.refusals import Code
+from shared.contracts.schedules import Deletion, Schedule
+from shared.contracts.views import BackupItem, OperationItem
+
+QUIET: Final[Mapping[bool, timedelta]] = {False: timedelta(seconds=1), True: timedelta(seconds=10)}
+"""How long a schedule stays at least, without and with its backups: what was begun before is heard of by then."""
+MOST_ERRORS: Final = 100
+PATIENCE: Final = "168h"
+"""How long each deletion waits for a cluster that is away."""
+
+_UNANSWERED: Final = frozenset({OperationState.QUEUED, OperationState.ACCEPTED, OperationState.SUCCEEDED})
+_ALREADY: Final = frozenset({BackupStatus.CREATING, BackupStatus.DELETING})
+"""Statuses of backups that are not deleted now: one has not ended, or is being deleted on somebody else's behalf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to do now: ask for these deletions (operation id → backup id), and note what went wrong."""
+
+    ask: Mapping[str, str]
+    errors: list[str]
+
+
+def deletions(schedule: Schedule, deletion: Deletion, backups: Sequence[BackupItem]) -> dict[str, str]:
+    """Return the operations that delete these backups in this attempt: operation id → backup id."""
+    return {ids.schedule_deletion_id(schedule.id, deletion.attempt, backup.id): backup.id for backup in backups}
+
+
+def judge(
+    schedule: Schedule, deletion: Deletion, backups: Sequence[BackupItem], operations: Mapping[str, OperationItem]
+) -> Verdict:
+    """Judge the backups of a schedule that are still there, by the deletions that have been asked for."""
+    by_id = {backup.id: backup for backup in backups}
+    ask: dict[str, str] = {}
+    errors = list(deletion.errors)
+    for operation_id, backup_id in deletions(schedule, deletion, backups).items():
+        operation, backup = operations.get(operation_id), by_id[backup_id]
+        if operation is None:
+            if backup.status not in _ALREADY:
+                ask[operation_id] = backup_id
+        elif (words := _trouble(operation, backup)) is not None and words not in errors:
+            errors.append(words)
+    return Verdict(ask, errors[:MOST_ERRORS])
+
+
+def _trouble(operation: OperationItem, backup: BackupItem) -> str | None:
+    """Return why a deletion has not come to its end; None while it may, or if the backup had gone already."""
+    no = operation.refusal
+    if operation.state in _UNANSWERED or (no is not None and no.code == Code.BACKUP_GONE):
+        return None
+    if operation.state is OperationState.EXPIRED:
+        return f"Backup {backup.name}: cluster {backup.cluster} has not answered for {PATIENCE}."
+    return f"Backup {backup.name}: {no.detail if no is not None else 'no reason is given.'}"
+
+
+def may_go(deletion: Deletion, now: datetime) -> bool:
+    """Tell whether it has been on its way for long enough."""
+    return now >= deletion.at + QUIET[deletion.delete_backups]

@@ -1,0 +1,131 @@
+"""The schedules that are being deleted, seen off: again and again, by what there is and not by what was done before.
+
+Any number of gateways may do so at once: each deletion has one id, whoever asks for it, and a schedule is removed by version.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+
+from services.gateway import changes, deleting, departing, details, keeping, reading, submitting
+from services.gateway.auth import Principal, Role
+from services.gateway.ports import Ports
+from services.gateway.problems import ProblemError
+from services.gateway.store import ROW_FIELDS
+from shared.contracts.documents import Collection
+from shared.contracts.phases import OperationState
+from shared.contracts.refusals import Code
+from shared.contracts.schedules import Decision, Deletion, Schedule
+from shared.contracts.views import BackupItem, OperationItem
+from shared.messaging.outcomes import Unavailable
+from shared.runtime import logging
+from shared.runtime.stopping import unless_cancelled
+
+log = structlog.get_logger(__name__)
+
+_MOST: Final = 10_000
+"""Schedules, backups and operations that are looked at in one round; the others come when these have gone."""
+_AT_ONCE: Final = 20
+"""Commands that are stored at the same time."""
+_ASKED_MOST: Final = 100_000
+_IDLE: Final = 10
+"""How many times as long as a round took is waited at least: the database is there for others, too."""
+_NOTHING: Final = frozenset({Code.BACKUP_GONE, Code.BACKUP_IS_REPLICA})
+"""What speaks against deleting a backup because there is nothing of this schedule's to delete."""
+
+
+async def see_off(ports: Ports, seconds: float) -> None:
+    """Look at the schedules that are being deleted, for ever, and at once when one has begun to go here."""
+    clock, asked = asyncio.get_running_loop(), set[str]()
+    while True:
+        unless_cancelled()
+        ports.departures.clear()
+        begun = clock.time()
+        try:
+            await look(ports, asked)
+        except Unavailable as away:
+            log.debug("departures not looked at", **{logging.REASON: away.reason})
+        except Exception:
+            log.exception("departures not looked at")
+        if len(asked) > _ASKED_MOST:
+            asked.clear()
+        await keeping.woken_within(ports.departures, max(seconds, _IDLE * (clock.time() - begun)))
+
+
+async def look(ports: Ports, asked: set[str]) -> None:
+    """Do for every schedule that is being deleted what is to be done now. `asked`: the operations that were asked for.
+
+    One that cannot be dealt with does not keep the others here. Raises Unavailable.
+    """
+    found = await ports.store.find(Collection.SCHEDULES, {"deleting.at": {"$exists": True}}, [("deleting.at", 1)], _MOST)
+    for document in found:
+        try:
+            await _one(ports, keeping.read(document), asked)
+        except (ProblemError, reading.UnreadableError) as problem:
+            log.warning("schedule not seen off", **{logging.OBJECT: str(document["_id"]), logging.REASON: str(problem)})
+
+
+async def _one(ports: Ports, schedule: Schedule, asked: set[str]) -> None:
+    deletion = schedule.deleting
+    if deletion is None:
+        return
+    if deletion.delete_backups and await _backups_left(ports, schedule, deletion, asked):
+        return
+    if not departing.may_go(deletion, ports.clock()) or (deletion.delete_backups and await _may_come(ports, schedule)):
+        return
+    if await ports.store.remove(Collection.SCHEDULES, schedule.id, schedule.version):
+        log.info("schedule gone", **{logging.OBJECT: schedule.id, logging.CLUSTER: schedule.cluster})
+        await ports.bus.hint(schedule.id, schedule.cluster, ports.clock)
+
+
+async def _backups_left(ports: Ports, schedule: Schedule, deletion: Deletion, asked: set[str]) -> bool:
+    """Ask for the deletion of what has ended, and note what went wrong; tell whether backups are left."""
+    query = {"item.schedule.id": schedule.id, "listed": True}
+    rows = await ports.store.find(Collection.BACKUPS, query, [("_id", 1)], _MOST, ROW_FIELDS)
+    there = {item.id: (item, row) for row in rows if _is_there(item := details.item_of(row), row)}
+    items = [item for item, _ in there.values()]
+    known = await _operations(ports, list(departing.deletions(schedule, deletion, items)))
+    verdict = departing.judge(schedule, deletion, items, known)
+    if verdict.errors != deletion.errors:
+        await keeping.store(ports, changes.failed(schedule, verdict.errors, ports.clock()))
+    turn = asyncio.Semaphore(_AT_ONCE)
+
+    async def delete(operation_id: str, row: dict[str, Any]) -> None:
+        async with turn:
+            who = Principal(deletion.by, Role.ADMIN)
+            await submitting.publish(ports, deleting.command(ports, None, who, operation_id, row, departing.PATIENCE))
+            asked.add(operation_id)
+
+    wanted = {operation_id: backup for operation_id, backup in verdict.ask.items() if operation_id not in asked}
+    await asyncio.gather(*(delete(operation_id, there[backup][1]) for operation_id, backup in wanted.items()))
+    return bool(there)
+
+
+def _is_there(item: BackupItem, row: dict[str, Any]) -> bool:
+    """Tell whether a backup is one that this schedule has made and that is not known to have gone."""
+    no = deleting.objection(item, row.get("owner"))
+    return no is None or no.code not in _NOTHING
+
+
+async def _may_come(ports: Ports, schedule: Schedule) -> bool:
+    """Tell whether a backup may still be made: by an operation that has not ended, or a trigger that nobody has seen yet."""
+    open_ones = {"command.schedule": schedule.id, "item.state": {"$in": [OperationState.QUEUED, OperationState.ACCEPTED]}}
+    operations = await ports.store.find(Collection.OPERATIONS, open_ones, [("_id", 1)], _MOST, ("item.state",))
+    if any(each["item"]["state"] == OperationState.QUEUED for each in operations):
+        return True
+    # What was accepted has a backup in a moment; from then on the backup tells.
+    if await _missing(ports, Collection.BACKUPS, [each["_id"] for each in operations]):
+        return True
+    sent = {"schedule": schedule.id, "decision": Decision.TRIGGERED, "deadline": {"$gte": ports.clock()}}
+    ticks = await ports.store.find(Collection.TICKS, sent, [("from", -1)], _MOST, ("_id",))
+    return await _missing(ports, Collection.OPERATIONS, [each["_id"] for each in ticks])
+
+
+async def _missing(ports: Ports, collection: Collection, document_ids: list[Any]) -> bool:
+    return len(await ports.store.pick(collection, document_ids, ("_id",))) < len(document_ids)
+
+
+async def _operations(ports: Ports, operation_ids: list[str]) -> dict[str, OperationItem]:
+    rows = await ports.store.pick(Collection.OPERATIONS, operation_ids, ("item",))
+    return {str(row["_id"]): reading.view(OperationItem, row.get("item")) for row in rows}
