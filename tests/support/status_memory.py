@@ -8,12 +8,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.status.captures import whole_captures
+from services.status.grounds import Ground, ground
 from services.status.objects import Record, joined
-from services.status.ports import Applied, Listening, Ports, verdict
+from services.status.ports import Applied, Listening, Maker, Ports, verdict
 from services.status.replicas import Estate, place
 from services.status.rows import Limits
+from services.status.schedules import Decided, Made
+from shared.contracts.documents import from_document
 from shared.contracts.names import Noun
+from shared.contracts.schedules import Decision, Tick
 from shared.contracts.subjects import Subject, parse
+from shared.contracts.views import BackupRef
 from shared.messaging.consumer import Delivery
 from tests.support.messages import NOW
 
@@ -28,6 +33,8 @@ class Memory:
     transitions: dict[str, dict] = field(default_factory=dict)
     captures: dict[str, dict] = field(default_factory=dict)
     registered: set[str] = field(default_factory=set)
+    schedules: dict[str, dict] = field(default_factory=dict)
+    ticks: list[Tick] = field(default_factory=list)
     forgotten: Counter = field(default_factory=Counter)
 
     async def apply(self, seen: Record) -> Applied:
@@ -134,6 +141,74 @@ class Memory:
         new = {"kind": "Status", "to": entry["to"], "at": entry["at"], "backupId": backup_id}
         self.transitions.setdefault(f"{backup_id}/status/{entry['seq']}", new)
 
+    async def schedule(self, schedule_id: str):
+        return copy.deepcopy(self.schedules.get(schedule_id))
+
+    async def ground(self, cluster: str) -> Ground:
+        return (await self.grounds()).get(cluster) or Ground()
+
+    async def grounds(self) -> dict[str, Ground]:
+        places = [row["item"] for (noun, _), row in self.rows.items() if noun is Noun.LOCATION and row["listed"]]
+        states = {i: row for (noun, i), row in self.rows.items() if noun is Noun.CLUSTER}
+        return {
+            name: ground({} if name in self.registered else None, states.get(name), [p for p in places if p["cluster"] == name])
+            for name in self.registered | states.keys() | {p["cluster"] for p in places}
+        }
+
+    async def namespaces(self, cluster: str):
+        state = self.rows.get((Noun.CLUSTER, cluster), {})
+        if state.get("namespaces") is None or state["inventory"]["truncated"]:
+            return None
+        return {each["name"]: each["labels"] for each in from_document(state["namespaces"])}
+
+    async def made(self, maker: Maker) -> Made:
+        rows = [row for (noun, _), row in self.rows.items() if noun is Noun.BACKUP and _made_by(row["item"], maker)]
+        shown = [row["item"] for row in rows if row["item"]["namespace"]]
+        last = max(
+            (row["item"] for row in rows if row["listed"]), key=lambda item: (item["createdAt"], item["id"]), default=None
+        )
+        return Made(
+            any=bool(shown),
+            last_at=max((item["createdAt"] for item in shown if item["createdAt"]), default=None),
+            last=BackupRef.read(last) if last else None,
+            outcomes=Counter(row["item"]["outcome"] for row in rows if row["item"]["outcome"]),
+        )
+
+    async def decided(self, schedule_id: str) -> Decided:
+        mine = [tick for tick in self.ticks if tick.schedule == schedule_id]
+        skipped = [tick for tick in mine if tick.decision is Decision.SKIPPED]
+        obeyed: Counter = Counter()
+        for tick in skipped:
+            obeyed[tick.skip] += tick.count
+        return Decided(
+            missed=sum(tick.count for tick in mine if tick.decision is Decision.MISSED),
+            skipped=sum(tick.count for tick in skipped),
+            last_skipped_at=max((tick.to for tick in skipped), default=None),
+            obeyed=dict(obeyed),
+        )
+
+    def _listed_schedules(self) -> dict[str, dict]:
+        return {i: row for (noun, i), row in self.rows.items() if noun is Noun.SCHEDULE and row["listed"]}
+
+    async def schedule_clusters(self) -> set[str]:
+        return {row["cluster"] for row in self._listed_schedules().values()}
+
+    async def misplaced(self, cluster: str, standing: Ground) -> set[str]:
+        rows = {i: row for i, row in self._listed_schedules().items() if row["cluster"] == cluster}
+        others = {i for i, row in rows.items() if row["ground"] != standing.fingerprint}
+        return others | {i for i, row in rows.items() if row["namespaces"] not in {None, standing.spaces}}
+
+    async def outdated(self, since: datetime) -> set[str]:
+        changed = {i for i, wanted in self.schedules.items() if wanted["changedAt"] >= since}
+        return self._behind() & (changed | {i for i, row in self._listed_schedules().items() if row["item"]["deleting"]})
+
+    async def walk(self, after: str) -> tuple[set[str], str]:
+        return self._behind(), ""
+
+    def _behind(self) -> set[str]:
+        rows = {i: row["version"] for i, row in self._listed_schedules().items() if row["item"]["managedBy"] == "Leeward"}
+        return {i for i in self.schedules.keys() | rows.keys() if self.schedules.get(i, {}).get("version") != rows.get(i)}
+
     async def row(self, noun: Noun, row_id: str):
         return copy.deepcopy(self.rows.get((noun, row_id)))
 
@@ -165,6 +240,12 @@ class Memory:
     async def unannounced(self, noun: Noun, before: datetime, limit: int) -> list[dict]:
         rows = [row for (n, _), row in self.rows.items() if n is noun and any(e["at"] <= before for e in row["unannounced"])]
         return copy.deepcopy(rows[:limit])
+
+
+def _made_by(item, maker: Maker) -> bool:
+    schedule = item["schedule"] or {}
+    mine = schedule.get("id") == maker.id if maker.id else not schedule.get("id") and schedule.get("name") == maker.name
+    return bool(mine) and not item["replica"] and (maker.id is not None or item["cluster"] == maker.cluster)
 
 
 def _misses(page, seen: Record) -> bool:

@@ -8,6 +8,7 @@ from services.gateway import store as gateway
 from services.gateway.queries import BACKUPS, LOCATIONS, NAMED, BackupQuery, LocationQuery, plan
 from services.status import store as status
 from services.status.indexes import INDEXES
+from services.status.ports import Maker
 from shared.contracts.documents import Collection, to_document
 from shared.contracts.names import Noun
 from shared.contracts.views import Size
@@ -115,6 +116,9 @@ class Asked:
 
     limit = sort
 
+    async def aggregate(self, pipeline):
+        return self.find(pipeline[0]["$match"])
+
     async def to_list(self):
         return []
 
@@ -123,12 +127,13 @@ class Asked:
             yield nothing
 
 
-async def test_the_other_indexes_of_backups_serve_those_who_ask_for_one_row_and_who_looks_after_them():
+async def test_the_other_indexes_of_backups_serve_those_who_ask_for_one_row_or_one_schedule_and_who_looks_after_them():
     asked = Asked()
     await gateway.Store(asked).backup("b1")
     await status.Store(asked).due(Noun.BACKUP, NOW, 1)
     await status.Store(asked).unannounced(Noun.BACKUP, NOW, 1)
-    assert {keys for keys in keys_of(Collection.BACKUPS) if keys[0] != "listed"} <= {(path,) for path in asked.paths}
+    await status.Store(asked).made(Maker("s1", "eu1", "nightly"))
+    assert {keys[0] for keys in keys_of(Collection.BACKUPS) if keys[0] != "listed"} <= asked.paths
 
 
 def test_no_index_of_a_list_is_the_beginning_of_another():
