@@ -46,7 +46,7 @@ P = TypeVar("P")
 class Delivery:
     """How a message came: its subject, sequence in the stream, when it was stored, how often it was delivered.
 
-    At each attempt, too: how many messages of the same key are `behind` it, and how many of other keys a Retry keeps `waiting`.
+    At each attempt, too: how many later ones of its key are `behind` it, and how many of other keys a Retry keeps `waiting`.
     """
 
     subject: subjects.Subject
@@ -305,8 +305,9 @@ class Consumer(Generic[P]):
 
     async def _call(self, held: _Held, envelope: Envelope[Any]) -> None:
         held.running = True
+        behind = sum(other.delivery.sequence > held.delivery.sequence for other in self._queues[held.key])
         waiting = sum(len(self._queues[key]) for key in self._resting)
-        delivery = dataclasses.replace(held.delivery, behind=len(self._queues[held.key]) - 1, waiting=waiting)
+        delivery = dataclasses.replace(held.delivery, behind=behind, waiting=waiting)
         with handling(self.stream, self.name, held.message.subject, held.delivery.deliveries, envelope):
             await self.routes[envelope.type](envelope, delivery, self.ports)
 

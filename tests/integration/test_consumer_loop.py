@@ -35,11 +35,13 @@ class Script:
     calls: list[str] = field(default_factory=list)
     done: list[str] = field(default_factory=list)
     deliveries: list[int] = field(default_factory=list)
+    kept: set[tuple[str, int, int]] = field(default_factory=set)
 
     async def handle(self, message, delivery, _ports) -> None:
         operation = message.operationid
         self.calls.append(operation)
         self.deliveries.append(delivery.deliveries)
+        self.kept.add((operation, delivery.behind, delivery.waiting))
         if self.outcomes[operation]:
             outcome = self.outcomes[operation].pop(0)
             if isinstance(outcome, BaseException):
@@ -105,6 +107,20 @@ async def test_a_handled_message_is_acked_once_and_for_all(admin, as_user, loop_
     async with running(consumer(*loop_parts, script)):
         await eventually("acked", lambda: _none_left(admin))
     assert script.calls == ["op1"]
+
+
+async def test_a_handler_knows_what_is_behind_its_message_and_how_much_else_waits(admin, as_user, loop_parts):
+    script = Script()
+    script.outcomes |= {operation: [Retry("not yet", after=0.05)] * 10_000 for operation in ("op1", "op3")}
+    gateway = await as_user("gateway")
+    for operation, name in (("op1", "shop"), ("op2", "shop"), ("op3", "cart")):
+        await order(gateway, operation, name)
+    async with running(consumer(*loop_parts, script)):
+        await eventually("one is behind it, one other waits", lambda: ("op1", 1, 1) in script.kept)
+        await eventually("none is behind it, two others wait", lambda: ("op3", 0, 2) in script.kept)
+        script.outcomes.clear()
+        await eventually("all done", lambda: len(script.done) == 3)
+    assert {behind for operation, behind, _ in script.kept if operation == "op2"} == {0}
 
 
 async def test_retry_waits_in_place_and_keeps_the_objects_later_messages_behind_it(admin, as_user, loop_parts):
