@@ -36,6 +36,7 @@ from services.gateway.schemas import (
     ScopePreview,
     ScopeRequest,
 )
+from services.gateway.slices import slice_of
 from shared.contracts.documents import Collection, to_document
 from shared.contracts.events import KindInfo
 from shared.contracts.views import LocationItem
@@ -61,7 +62,7 @@ async def list_clusters(ports: Given, _who: Viewer, query: PageQuery) -> Respons
     states = {str(d["_id"]): d for d in reporting}
     rows = {name: (by_name.get(name), states.get(name)) for name in {*by_name, *states}}
     try:
-        part = queries.slice_of({name: (name, *row) for name, row in rows.items()}, query, "clusters")
+        part = slice_of({name: (name, *row) for name, row in rows.items()}, query, "clusters")
     except queries.CursorError as error:
         raise problem_of(error) from error
     items: list[ClusterView] = []
@@ -139,7 +140,7 @@ async def list_locations(ports: Given, _who: Viewer, query: LocationQuery) -> Re
 
 def _inventory(rows: dict[str, Any], state: dict[str, Any] | None, query: PageQuery, name: str) -> Response:
     try:
-        part = queries.slice_of(rows, query, name)
+        part = slice_of(rows, query, name)
     except queries.CursorError as error:
         raise problem_of(error) from error
     told = (state or {}).get("inventoryAt")

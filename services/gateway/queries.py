@@ -372,27 +372,6 @@ def parse_sort(listing: Listing, text: str) -> tuple[Order, ...]:
     return (*orders, *(Order(path, orders[-1].descending) for path in listing.ties if path not in known))
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A page of something that is held in memory, sorted by a unique text."""
-
-    items: list[Any]
-    next_cursor: str | None
-
-
-def slice_of(rows: Mapping[str, Any], query: PageQuery, name: str) -> Slice:
-    """Cut a page out of rows by key; stable under inserts, because the cursor is the last key.
-
-    Raises CursorError.
-    """
-    binding = paging.fingerprint(name)
-    begin = paging.decode(query.cursor, binding, 0).id if query.cursor is not None else ""
-    keys = sorted(key for key in rows if query.cursor is None or key > begin)
-    shown = keys[: query.limit]
-    more = len(keys) > len(shown)
-    return Slice([rows[key] for key in shown], paging.encode(paging.Position((), shown[-1]), binding) if more else None)
-
-
 __all__ = [
     "BACKUPS",
     "LOCATIONS",
@@ -401,9 +380,7 @@ __all__ = [
     "CursorError",
     "Listing",
     "Plan",
-    "Slice",
     "SortError",
     "parse_sort",
     "plan",
-    "slice_of",
 ]

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from services.gateway import conditions, paging, queries
 from services.gateway.paging import CursorError, Order, Position
-from services.gateway.queries import BACKUPS, BackupQuery, LocationQuery, PageQuery, SortError, plan, slice_of
+from services.gateway.queries import BACKUPS, BackupQuery, LocationQuery, PageQuery, SortError, plan
+from services.gateway.slices import slice_of
 
 
 def value_at(document, path):
