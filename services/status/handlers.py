@@ -136,4 +136,5 @@ EVENT_ROUTES: Final[Routes[Ports]] = {
 COMMAND_ROUTES: Final[Routes[Ports]] = {
     type_name("backup", "create"): create_commanded,
     type_name("backup", "delete"): delete_commanded,
+    type_name("schedule", "trigger"): create_commanded,
 }

@@ -27,6 +27,7 @@ class Index:
 
 _PENDING: Final = {"partialFilterExpression": {"unannounced.at": {"$exists": True}}}
 _CREATED: Final = ("item.createdAt", "_id")
+_OF_SCHEDULES: Final = {"partialFilterExpression": {"command.schedule": {"$exists": True}}}
 _LEAVING: Final = {"partialFilterExpression": {"item.deleting.at": {"$exists": True}}}
 _BY_SCHEDULE: Final = {"partialFilterExpression": {"item.schedule.name": {"$exists": True}}}
 
@@ -53,6 +54,8 @@ INDEXES: Final[tuple[Index, ...]] = (
     Index(PAGES, ("receivedAt",), {"expireAfterSeconds": _PAGES_KEPT}),
     *(Index(collection, ("recheckAt",)) for collection in COLLECTIONS.values()),
     *(Index(collection, ("unannounced.at",), _PENDING) for collection in COLLECTIONS.values()),
+    # What a schedule that goes still has under way.
+    Index(Collection.OPERATIONS, ("command.schedule", "item.state"), _OF_SCHEDULES),
     Index(Collection.TRANSITIONS, ("backupId", "at")),
     Index(Collection.TRANSITIONS, ("object",)),
     Index(Collection.BACKUPS, ("aliases",)),

@@ -10,7 +10,7 @@ from typing import Any, Final
 from services.status.deletions import Verdict
 from services.status.rows import Facts, Limits, Row, after, soonest
 from services.status.values import mapping, text, words
-from shared.contracts.commands import BackupCreate, BackupDelete
+from shared.contracts.commands import BackupCreate, BackupDelete, ScheduleTrigger
 from shared.contracts.documents import to_document
 from shared.contracts.envelope import Envelope
 from shared.contracts.events import Accepted, Finished, Rejected, Step
@@ -26,6 +26,7 @@ NAMES: Final = ("cluster", "command", "accepted", "rejected", "steps", "finished
 
 BACKUP_CREATE: Final = "backup.create"
 BACKUP_DELETE: Final = "backup.delete"
+SCHEDULE_TRIGGER: Final = "schedule.trigger"
 _KINDS: Final = {Noun.BACKUP.value: BACKUP_CREATE, Noun.DELETION.value: BACKUP_DELETE}
 """What was asked for, by the noun of what it made."""
 
@@ -40,14 +41,21 @@ def delete_commanded(command: Envelope[BackupDelete]) -> Learn:
 
 
 def create_commanded(command: Envelope[BackupCreate]) -> Learn:
-    """Learn which backup is to be made."""
+    """Learn which backup is to be made, and for which slot of a schedule, or by hand from which."""
     asked = {
-        **_asked(BACKUP_CREATE, command),
+        **_asked(SCHEDULE_TRIGGER if isinstance(command.data, ScheduleTrigger) else BACKUP_CREATE, command),
+        **_origin(command.data),
         "labels": to_document(command.data.labels, name="labels"),
         "scope": to_document(command.data.scope.wire()),
         "spec": to_document(command.data.spec.model_dump(mode="json", by_alias=True, exclude_none=True)),
     }
     return _once("command", command, asked)
+
+
+def _origin(order: BackupCreate) -> dict[str, Any]:
+    """Return the keys of a command that has to do with a schedule; no other has them, so that an index is of these alone."""
+    slot = {"slot": order.slot} if isinstance(order, ScheduleTrigger) else {}
+    return {"schedule": order.schedule.id, "scheduleName": order.schedule.name, **slot} if order.schedule else {}
 
 
 def _asked(kind: str, command: Envelope[BackupCreate] | Envelope[BackupDelete]) -> dict[str, Any]:
@@ -266,7 +274,7 @@ def _kind(facts: Facts) -> str:
 
 def makes_backup(facts: Facts) -> bool:
     """Tell whether the operation's id is a backup's id, too."""
-    return _kind(facts) == BACKUP_CREATE
+    return _kind(facts) in {BACKUP_CREATE, SCHEDULE_TRIGGER}
 
 
 def is_delete(facts: Facts) -> bool:

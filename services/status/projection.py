@@ -17,6 +17,7 @@ from shared.contracts.documents import from_document, to_document
 from shared.contracts.names import (
     ANNOTATION_CREATED_BY,
     ANNOTATION_SCOPE,
+    ANNOTATION_SLOT,
     LABEL_SCHEDULE_ID,
     LABEL_VELERO_SCHEDULE,
     RESERVED_PREFIXES,
@@ -90,6 +91,7 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
     """Return the row of a backup of which there are, or were, objects."""
     records, asked = known.objects, known.facts.get("command") or {}
     labels, created, started = shown.labels, [r.created_at for r in records], instant(shown.status.get("startTimestamp"))
+    schedule, slot = _schedule(labels, asked), instant(shown.annotations.get(ANNOTATION_SLOT)) or asked.get("slot")
     problems, failure, shortened = _complaints(shown)
     measured = measurements.measurement(shown, known.records, life.outcome)
     why, why_truncated = measurements.why(measured, life.outcome, failure, problems)
@@ -99,7 +101,7 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
         name=shown.name,
         cluster=shown.cluster,
         namespace=shown.namespace,
-        created_by=_creator(labels, asked.get("principal") or shown.annotations.get(ANNOTATION_CREATED_BY)),
+        created_by=_creator(schedule, slot, asked.get("principal") or shown.annotations.get(ANNOTATION_CREATED_BY)),
         status=status(life),
         outcome=life.outcome,
         phase=shown.phase,
@@ -111,7 +113,7 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
         expires_at=life.expires_at,
         size=measured.size,
         storage_location=shown.location or _spec(asked).get("storageLocation"),
-        schedule=_schedule(labels),
+        schedule=schedule,
         labels={k: v for k, v in labels.items() if not k.startswith(RESERVED_PREFIXES)},
         warnings=_count(shown, "warnings", life),
         errors=_count(shown, "errors", life),
@@ -130,6 +132,7 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
         spec=dict(shown.spec) or None,
         validation_errors=problems,
         failure_reason=failure,
+        slot=slot,
         truncated=shortened or any(r.truncated for r in records),
         unreadable=shown.unreadable,
         hook_status=hooks or None,
@@ -148,18 +151,21 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
 def _asked_for(known: Known, life: Life, recheck: datetime | None) -> Row:
     """Return the row of a backup that no cluster has shown yet: asked for, refused, or too late."""
     asked, no = known.facts["command"], operations.refusal(known.facts)
+    schedule, slot = _schedule({}, asked), asked.get("slot")
     item = BackupItem(
         id=known.id,
         name=asked["name"],
         cluster=known.facts["cluster"],
-        created_by=_creator({}, asked["principal"]),
+        created_by=_creator(schedule, slot, asked["principal"]),
         status=status(life),
         reason=_short((no.detail if no else None) or (_UNANSWERED if life.ran_out else None)),
         created_at=asked["at"],
         storage_location=_spec(asked).get("storageLocation"),
+        schedule=schedule,
         labels=from_document(asked["labels"], name="labels"),
     )
-    detail = _detail(operation_id=known.id, scope=from_document(asked["scope"]), requested_spec=_spec(asked) or None)
+    scope, spec = from_document(asked["scope"]), _spec(asked) or None
+    detail = _detail(operation_id=known.id, scope=scope, requested_spec=spec, slot=slot)
     return _row(item, detail, known, recheck)
 
 
@@ -177,6 +183,7 @@ def _minimal(known: Known, life: Life, recheck: datetime | None, error: Exceptio
         outcome=life.outcome,
         phase=life.phase,
         reason=(shown.unreadable if shown else None) or problem,
+        schedule=_schedule(shown.labels if shown else {}, known.facts.get("command") or {}),
         replica=known.around.replica,
         present=any(r.gone_at is None for r in known.objects),
     )
@@ -212,6 +219,7 @@ def _detail(
     spec: dict[str, Any] | None = None,
     validation_errors: Sequence[str] = (),
     failure_reason: str | None = None,
+    slot: datetime | None = None,
     truncated: bool = False,
     unreadable: str | None = None,
     hook_status: dict[str, int] | None = None,
@@ -233,6 +241,7 @@ def _detail(
         "spec": spec,
         "validationErrors": list(validation_errors),
         "failureReason": failure_reason,
+        "slot": slot,
         "truncated": truncated,
         "unreadable": unreadable,
         "hookStatus": hook_status,
@@ -263,17 +272,20 @@ def _is_long(value: Any) -> bool:
     return isinstance(value, str) and len(value) > _TEXT_LIMIT
 
 
-def _creator(labels: dict[str, str], person: str | None) -> Creator:
-    if LABEL_SCHEDULE_ID in labels:
-        return Creator(kind="Schedule", name=labels.get(LABEL_VELERO_SCHEDULE))
+def _creator(schedule: ScheduleRef | None, slot: datetime | None, person: str | None) -> Creator:
+    """Return who caused a backup: of Leeward's schedules each backup has a slot, unless a person made it from one."""
+    if schedule and slot:
+        return Creator(kind="Schedule", name=schedule.name)
     if person:
         return Creator(kind="User", name=person)
-    own = labels.get(LABEL_VELERO_SCHEDULE)  # a Schedule of Velero's own
-    return Creator(kind="Schedule", name=own) if own else Creator(kind="External")
+    return Creator(kind="Schedule", name=schedule.name) if schedule and not schedule.id else Creator(kind="External")
 
 
-def _schedule(labels: dict[str, str]) -> ScheduleRef | None:
+def _schedule(labels: dict[str, str], asked: Facts) -> ScheduleRef | None:
+    """Return the schedule that a backup is of: as its cluster shows it, else as it was asked for."""
     schedule, name = labels.get(LABEL_SCHEDULE_ID), labels.get(LABEL_VELERO_SCHEDULE)
+    if not schedule and not name:
+        schedule, name = asked.get("schedule"), asked.get("scheduleName")
     return ScheduleRef(id=schedule, name=name or schedule or "") if schedule or name else None
 
 

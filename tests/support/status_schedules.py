@@ -3,13 +3,16 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.contracts import ids
+from services.status.handlers import COMMAND_ROUTES
+from shared.contracts import ids, subjects
+from shared.contracts.commands import BackupCreate, ScheduleTrigger
 from shared.contracts.events import Observed
 from shared.contracts.schedules import Decision, Schedule, Tick
-from tests.support.messages import NOW
+from tests.support.messages import NOW, envelope
 from tests.support.status_messages import backup, observed, ours
 
 SCHEDULE = "s1"
+SLOT = NOW - timedelta(minutes=1)
 
 
 def wanted(
@@ -54,6 +57,27 @@ def tick(decision: Decision, slot: datetime, *, schedule: str = SCHEDULE, to: da
         decided_at=slot + timedelta(seconds=1),
         **more,
     )
+
+
+def trigger_command(operation: str = "op1", *, schedule: str = SCHEDULE, slot: datetime = SLOT, at: datetime = NOW):
+    """The command to make the backup of a slot."""
+    origin = {"schedule": {"id": schedule, "name": "nightly"}, "slot": slot, "due": slot}
+    data = ScheduleTrigger.model_validate({"name": ids.slot_backup_name("nightly", slot), "scope": {"kind": "all"}, **origin})
+    return _command("trigger", data, operation, "schedule/nightly", at)
+
+
+def from_schedule_command(operation: str = "op2", *, schedule: str = SCHEDULE, at: datetime = NOW):
+    """The command to make a backup by hand from a schedule."""
+    origin = {"schedule": {"id": schedule, "name": "nightly"}}
+    data = BackupCreate.model_validate({"name": "by-hand", "scope": {"kind": "all"}, **origin})
+    return _command("create", data, operation, "anna", at)
+
+
+def _command(verb: str, data: BackupCreate, operation: str, principal: str, at: datetime):
+    noun = "schedule" if verb == "trigger" else "backup"
+    fields = {"operationid": operation, "principal": principal, "time": at, "expiresat": at + timedelta(hours=1)}
+    message = envelope(noun, verb, data, name=operation, **fields)
+    return COMMAND_ROUTES, subjects.command("eu1", noun, verb, operation), message
 
 
 def backup_of(

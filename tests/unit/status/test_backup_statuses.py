@@ -1,13 +1,13 @@
 """Each status that people see, as one backup lives through it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared.contracts import ids
 from shared.contracts.documents import from_document
 from shared.contracts.names import Noun
-from shared.contracts.views import BackupDetail
+from shared.contracts.views import BackupDetail, ScheduleRef
 from tests.support.messages import NOW
 from tests.support.status_memory import Desk
 from tests.support.status_messages import (
@@ -22,6 +22,7 @@ from tests.support.status_messages import (
     rejected,
     snapshot,
 )
+from tests.support.status_schedules import SLOT, from_schedule_command, trigger_command
 from tests.support.transcripts import of_object
 
 SOON, PAST = "2026-11-22T13:00:00Z", "2026-11-22T11:59:30Z"
@@ -172,15 +173,38 @@ async def test_counts_are_unknown_while_work_goes_on_and_zero_when_it_ended_with
 
 async def test_the_row_says_what_the_object_says(desk):
     labels = ours("op1") | {"leeward.dev/schedule-id": "s1", "velero.io/schedule-name": "nightly", "team": "shop", "a.b/c": "d"}
-    notes = {"leeward.dev/created-by": "anna", "leeward.dev/scope": '{"kind": "all"}'}
+    notes = {"leeward.dev/created-by": "schedule/nightly", "leeward.dev/slot": "2026-11-22T11:59:00Z"}
+    notes |= {"leeward.dev/scope": '{"kind": "all"}'}
     status = {"startTimestamp": STARTED, "completionTimestamp": "no time", "expiration": SOON, "hookStatus": {"hooksFailed": 1}}
     await hear(desk, observed(backup(phase="PartiallyFailed", labels=labels, annotations=notes, errors=1, **status)))
     seen, _ = shown(desk)
     assert (seen.created_by.kind, seen.created_by.name) == ("Schedule", "nightly")
     assert (seen.schedule.id, seen.schedule.name, seen.labels) == ("s1", "nightly", {"team": "shop", "a.b/c": "d"})
+    assert seen.slot == datetime(2026, 11, 22, 11, 59, tzinfo=UTC)
     assert (seen.started_at.isoformat(), seen.completed_at) == ("2026-11-22T11:59:01+00:00", None)
     assert (seen.reason, seen.scope, seen.resolved_namespaces) == ("1 error", {"kind": "all"}, ["shop"])
     assert (seen.hook_status, seen.operation_id, seen.storage_location) == ({"hooksFailed": 1}, "op1", "default")
+
+
+async def test_a_backup_that_a_person_made_from_a_schedule_is_theirs_and_of_the_schedule(desk):
+    labels = ours("op1") | {"leeward.dev/schedule-id": "s1", "velero.io/schedule-name": "nightly"}
+    await hear(desk, observed(backup(labels=labels, annotations={"leeward.dev/created-by": "anna"})))
+    seen, _ = shown(desk)
+    assert (seen.created_by.kind, seen.created_by.name, seen.slot) == ("User", "anna", None)
+    assert (seen.schedule.id, seen.schedule.name) == ("s1", "nightly")
+
+
+async def test_marks_of_a_schedule_on_what_nobody_asked_for_make_it_no_backup_of_a_schedule_s(desk):
+    await hear(desk, observed(backup(labels={"leeward.dev/schedule-id": "s1", "velero.io/schedule-name": "nightly"})))
+    assert only(desk).created_by.kind == "External"
+
+
+async def test_a_backup_that_no_cluster_has_shown_is_of_the_schedule_that_the_command_names(desk):
+    await hear(desk, trigger_command("op1"), from_schedule_command("op2"))
+    fired, by_hand = shown(desk, "op1")[0], shown(desk, "op2")[0]
+    assert (fired.created_by.kind, fired.created_by.name, fired.slot) == ("Schedule", "nightly", SLOT)
+    assert (by_hand.created_by.kind, by_hand.created_by.name, by_hand.slot) == ("User", "anna", None)
+    assert fired.schedule == by_hand.schedule == ScheduleRef(id="s1", name="nightly")
 
 
 async def test_a_backup_of_velero_s_own_schedule_is_created_by_that_schedule(desk):
