@@ -59,6 +59,11 @@ async def delete(made, schedule_id, backups="true", *, ago=60):
     return response.json()
 
 
+def another(made):
+    """The settings of another gateway beside this one."""
+    return settings_for(made.nats, made.mongo, departures=0.05).model_copy(update={"mongo": made.settings.mongo})
+
+
 async def is_gone(made, schedule_id):
     return await made.database["schedules"].find_one({"_id": schedule_id}) is None
 
@@ -155,9 +160,7 @@ async def test_a_cluster_that_is_away_is_waited_for_and_asked_once(made):
     await delete(made, schedule_id)
     await looks(made)
     assert (await made.commands(), await is_gone(made, schedule_id)) == (1, False)
-    async with running(
-        settings_for(made.nats, made.mongo, mongo=made.settings.mongo, departures=0.05)
-    ):  # restarted, or another
+    async with running(another(made)):  # restarted, or another
         await looks(made)
         assert (await made.commands(), await is_gone(made, schedule_id)) == (1, False)
         command = await made.admin.stream.get_msg("LW_COMMANDS", 1)
@@ -262,8 +265,7 @@ async def test_it_does_not_go_before_what_was_begun_can_have_been_heard_of(made)
 
 
 async def test_two_gateways_delete_each_backup_once(made):
-    other = settings_for(made.nats, made.mongo, mongo=made.settings.mongo, departures=0.05)
-    async with running(other), answering(made, made.status.deletes):
+    async with running(another(made)), answering(made, made.status.deletes):
         schedule_ids = [(await create(made, NOWAIT, name=f"s{n}"))["id"] for n in range(3)]
         for schedule_id in schedule_ids:
             await has(made, *(of_schedule(schedule_id, f"{schedule_id}-{n}") for n in range(10)))

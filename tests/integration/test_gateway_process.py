@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -14,11 +15,14 @@ import pytest
 from shared.contracts.artifacts import Artifact
 from shared.contracts.documents import to_document
 from shared.contracts.phases import OperationState
+from shared.contracts.schedules import Decision, Schedule
+from shared.contracts.views import ScheduleItem
 from shared.messaging.connection import connect
 from shared.messaging.topology import ensure
 from shared.runtime.health import Health
 from tests.support.gateway import (
     API,
+    NOW,
     Bucket,
     backup_document,
     backup_item,
@@ -29,6 +33,7 @@ from tests.support.gateway import (
     serving,
     stack,
 )
+from tests.support.schedules import decides, row_of, tick
 from tests.support.servers import free_port
 
 
@@ -70,11 +75,26 @@ async def test_the_process_serves_and_stops_when_it_is_asked_to(nats_server, mon
             await process.wait()
 
 
+SCHEDULE = {
+    "cluster": "eu1",
+    "eras": [{"from": NOW, "cron": "0 2 * * *"}],
+    "template": {"scope": {"kind": "all"}},
+    "created_by": "anna",
+    "created_at": NOW,
+    "changed_at": NOW,
+}
+
 KNOWN = """
 [dictionaries.backups]
 values = ["b0", "b1", "b2", "gone", "nobody"]
 [dictionaries.clusters]
 values = ["eu1", "us1"]
+[dictionaries.schedules]
+values = ["s0", "s1", "s2", "s3", "v0", "nobody"]
+[dictionaries.crons]
+values = ["0 2 * * *", "@daily", "61 * * * *"]
+[dictionaries.zones]
+values = ["UTC", "Europe/Berlin", "Mars/Base"]
 [dictionaries.operations]
 values = ["op1", "nobody"]
 [dictionaries.ranges]
@@ -85,11 +105,16 @@ values = ["shop", "cart-1"]
 values = ["1h", "30m"]
 [parameters]
 "path.backup_id" = { dictionary = "backups", probability = 0.9 }
+"path.schedule_id" = { dictionary = "schedules", probability = 0.9 }
 "path.operation_id" = { dictionary = "operations", probability = 0.9 }
 "path.cluster" = { dictionary = "clusters", probability = 0.9 }
 "header.Range" = { dictionary = "ranges", probability = 0.7 }
 "body.cluster" = { dictionary = "clusters", probability = 0.8 }
 "body.name" = { dictionary = "names", probability = 0.9 }
+"body.cron" = { dictionary = "crons", probability = 0.9 }
+"body.timezone" = { dictionary = "zones", probability = 0.9 }
+"body.startingDeadline" = { dictionary = "durations", probability = 0.9 }
+"body.spread" = { dictionary = "durations", probability = 0.9 }
 "body.deadline" = { dictionary = "durations", probability = 0.9 }
 "body.spec.ttl" = { dictionary = "durations" }
 "body.spec.csiSnapshotTimeout" = { dictionary = "durations" }
@@ -98,7 +123,7 @@ values = ["1h", "30m"]
 """What there is: requests for what there is not all end in the same 404."""
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_no_request_that_the_document_allows_or_forbids_meets_a_fault_or_an_answer_it_does_not_tell_of(
     nats_server, mongo_server, tmp_path
 ):
@@ -111,6 +136,14 @@ async def test_no_request_that_the_document_allows_or_forbids_meets_a_fault_or_a
         await made.status.writes("cluster_state", cluster_document("eu1", namespaces=[{"name": "a", "labels": []}]))
         operation = operation_item("op1", OperationState.ACCEPTED)
         await made.status.writes("operations", {"_id": "op1", "item": to_document(operation)})
+        for n in range(4):
+            schedule = Schedule(**{**SCHEDULE, "id": f"s{n}", "name": f"s{n}"})
+            await made.database["schedules"].insert_one(schedule.document())
+            await made.status.writes("schedule_status", row_of(schedule))
+            await decides(made, tick(f"s{n}", NOW, Decision.TRIGGERED), tick(f"s{n}", NOW + timedelta(days=1), Decision.MISSED))
+        velero = ScheduleItem(id="v0", name="v0", cluster="eu1", managed_by="Velero", status="Active", cron="@daily")
+        row = {"_id": "v0", "cluster": "eu1", "listed": True, "item": to_document(velero), "asOf": NOW, "detail": None}
+        await made.status.writes("schedule_status", row)
         (tmp_path / "schemathesis.toml").write_text(KNOWN)
         before = await counted(made)
         checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
@@ -139,6 +172,17 @@ async def counted(made):
 
 COUNTED = re.compile(r'leeward_http_requests_total{method="(\w+)",route="([^"]*)",status="(\d+)"} (\S+)')
 REACHED = {
+    ("POST", "/schedules", 201),
+    ("POST", "/schedules", 422),
+    ("GET", "/schedules/{schedule_id}", 200),
+    ("GET", "/schedules/{schedule_id}/ticks", 200),
+    ("GET", "/schedules/{schedule_id}/ticks", 404),
+    ("POST", "/schedules/{schedule_id}/pause", 200),
+    ("POST", "/schedules/{schedule_id}/pause", 409),
+    ("POST", "/schedules/{schedule_id}/skip", 200),
+    ("POST", "/schedules/preview", 200),
+    ("POST", "/schedules/preview", 422),
+    ("DELETE", "/schedules/{schedule_id}", 202),
     ("POST", "/backups", 202),
     ("POST", "/backups", 422),
     ("DELETE", "/backups/{backup_id}", 202),
