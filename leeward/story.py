@@ -24,12 +24,20 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """The first slot of schedules comes, and what it asks for is done; `words` say it."""
+
+    words: str
+    schedules: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Chapter:
     """A title, what it is about, and what happens."""
 
     title: str
     words: str
-    scenes: Sequence[Command | Order]
+    scenes: Sequence[Command | Order | Slot]
 
 
 CHAPTERS: Sequence[Chapter] = (
@@ -37,6 +45,19 @@ CHAPTERS: Sequence[Chapter] = (
         "What there is",
         "Two Kubernetes clusters, each with a Velero that makes the backups. They are simulated; everything else is real.",
         (Command("cluster list"), Command("cluster namespaces eu1")),
+    ),
+    Chapter(
+        "What shall run by itself",
+        "Three schedules, each at every full minute, so that you see them run; usually it is a line like the first one. One "
+        "leaves out its next time, because somebody said so. One wants a storage location that is not there: it is kept, and "
+        "says what is wrong.",
+        (
+            Command('schedule preview "30 2 * * 1-5" --timezone Europe/Berlin --count 2'),
+            Command('schedule create shop --cluster eu1 --cron "* * * * *" --namespace shop --ttl 24h'),
+            Command('schedule create carts --cluster us1 --cron "* * * * *" --namespace cart --ttl 24h'),
+            Command("schedule skip carts"),
+            Command('schedule create vault --cluster us1 --cron "* * * * *" --production --storage-location vault'),
+        ),
     ),
     Chapter(
         "A backup in each cluster",
@@ -88,6 +109,18 @@ CHAPTERS: Sequence[Chapter] = (
             Command("backup create payments-month-end --cluster eu1 --namespace payments"),
             Order("the API server of eu1 comes back", {"cluster": "eu1", "fault": "api-up"}),
             Command("backup wait payments-month-end --cluster eu1 --timeout 1m"),
+        ),
+    ),
+    Chapter(
+        "What became of each time",
+        "Nothing is left out without a word: every slot of every schedule says what was decided, and what came of it.",
+        (
+            Slot("the minute turns", ("shop", "carts", "vault")),
+            Command("schedule ticks shop"),
+            Command("schedule ticks carts"),
+            Command("schedule ticks vault"),
+            Command("schedule edit vault --storage-location default"),
+            Command("schedule list --managed-by leeward"),
         ),
     ),
     Chapter(

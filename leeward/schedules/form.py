@@ -83,6 +83,10 @@ def _field(name: str) -> Field:
     raise CliError(f"--unset {name}: there is no option --{name.lstrip('-')} of a field", Exit.USAGE)
 
 
+_NOTHING: Sequence[Any] = (None, "", [], {})
+"""What says as much as leaving the field out."""
+
+
 def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Body:
     """Return the merge patch that leads from one object to another."""
     changed: Body = {}
@@ -91,7 +95,7 @@ def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Body:
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             if below := patch(old, new):
                 changed[key] = below
-        elif old != new:
+        elif old != new and not (old in _NOTHING and new in _NOTHING):
             changed[key] = new
     return changed
 

@@ -26,7 +26,7 @@ async def pause(
     Each slot that is left out is written down.
     """
     found = await schedules(session.client, schedule or [], cluster, everything=everything)
-    return await _each(session, found, "pause", None, lambda _item: "is paused")
+    return await _each(session, found, "pause", None, lambda item: f"is paused{telling.from_on(item)}")
 
 
 async def resume(
@@ -37,7 +37,7 @@ async def resume(
     A slot that has passed meanwhile is not made up for.
     """
     found = await schedules(session.client, schedule or [], cluster, everything=everything)
-    return await _each(session, found, "resume", None, lambda _item: "runs again")
+    return await _each(session, found, "resume", None, lambda item: f"runs again{telling.from_on(item)}")
 
 
 async def skip(
@@ -57,7 +57,7 @@ async def skip(
 
 
 def _skipped(item: Mapping[str, Any]) -> str:
-    return f"leaves out {telling.slots(item.get('skipNext') or 0) or 'no slot'}"
+    return f"leaves out {telling.slots(item.get('skipNext') or 0) or 'no slot'}{telling.from_on(item)}"
 
 
 async def _each(

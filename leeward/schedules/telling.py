@@ -11,7 +11,7 @@ from shared.runtime import clock
 Item = Mapping[str, Any]
 _MEANS: Mapping[bool, str] = {
     True: "slots are left out until it is mended",
-    False: "slots are sent all the same, and run late if it passes in time",
+    False: "slots are sent all the same, and run late if that passes in time",
 }
 """What a reason means for the slots, by whether it is permanent."""
 _COUNTS: Mapping[str, str] = {
@@ -28,6 +28,12 @@ def name(item: Item) -> str:
     return f"schedule {words.plain(item.get('name'))} of cluster {words.plain(item.get('cluster'))}"
 
 
+def from_on(item: Item) -> str:
+    """Say which slot is the first that goes by a change; nothing if there is none."""
+    first = words.moment(item.get("firstAffected"))
+    return f", from the slot {first} on" if first != words.UNKNOWN else ""
+
+
 def state(item: Item) -> str:
     """Return a schedule's status as it stands in a sentence."""
     return schedule_status(item, clock.now())
@@ -35,16 +41,17 @@ def state(item: Item) -> str:
 
 def reasons(item: Item) -> list[str]:
     """Return what is wrong with a schedule, and whether somebody has to do something about it."""
-    return [f"{words.plain(r.get('message'))} ({_MEANS[bool(r.get('permanent'))]})" for r in item.get("reasons") or []]
+    return [
+        f"{words.plain(r.get('message')).rstrip('.')}: {_MEANS[bool(r.get('permanent'))]}" for r in item.get("reasons") or []
+    ]
 
 
 def told(output: Output, item: Item, what: str) -> None:
-    """Say what has become of a schedule by a change, which slot is the first that goes by it, and what is wrong with it."""
+    """Say what has become of a schedule, and what is wrong with it."""
     if not output.table:
         output.data(item)
         return
-    first = words.moment(item.get("firstAffected"))
-    output.line(f"{name(item)} {what}" + (f"; the first slot that goes by it: {first}" if first != words.UNKNOWN else ""))
+    output.line(f"{name(item)} {what}")
     for reason in reasons(item):
         output.say(f"{words.plain(item.get('status'))}: {reason}")
 

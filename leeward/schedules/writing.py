@@ -51,9 +51,8 @@ async def create(
             error.hints.append("it may have been stored: `leeward schedule list` shows whether it was")
         raise
     first = words.moment(item.get("nextRunAt"))
-    telling.told(
-        session.output, item, f"is {telling.state(item)}" + (f", and runs first at {first}" if first != words.UNKNOWN else "")
-    )
+    runs = f", and runs first at {first}" if first != words.UNKNOWN and not item.get("reasons") else ""
+    telling.told(session.output, item, f"is {telling.state(item)}{runs}")
 
 
 async def edit(
@@ -85,7 +84,7 @@ async def edit(
         item = await session.client.patch(path("schedules", found["id"]), changes, found.get("version"))
     except ApiError as error:
         raise error.told(options, changes, _source(from_file)) from error
-    telling.told(session.output, item, "is changed")
+    telling.told(session.output, item, f"is changed{telling.from_on(item)}")
 
 
 async def run(

@@ -24,6 +24,8 @@ LEFTOVERS = 10.0
 _ONLINE = 20.0
 """Seconds that a cluster may take to report before it is left to itself."""
 _ONE_SHOT = 60.0
+_BELOW = (programs.SIMULATOR, programs.DATABASE, programs.NATS)
+"""What the services rest on, in the order in which it is stopped."""
 _LOOK = 0.1
 
 
@@ -76,7 +78,7 @@ class Installation:
             *([] if self._wanted.mongodb_url else [self._run(programs.database)]),
             *([self._run(programs.simulator)] if plan.simulated else []),
         )
-        await _together(*(self._run(make) for make in (programs.status, programs.scheduler, programs.executor, programs.gateway)))
+        await _together(*map(self._run, programs.SERVICES))
         plan.home.write_json(CLIENT_FILE, {"url": self.url, "tokenFile": str(plan.home.token_file)})
         await _together(*(self._register(cluster) for cluster in plan.clusters))
 
@@ -127,7 +129,8 @@ class Installation:
 
     async def stop(self) -> None:
         """Stop the services, then what they rest on; what does not end in time is killed."""
-        for stage in (("gateway", "scheduler", "executor", "status"), (programs.SIMULATOR,), (programs.DATABASE,), (programs.NATS,)):
+        services = [name for name in self._keepers if name not in _BELOW]
+        for stage in (services, *([name] for name in _BELOW)):
             await asyncio.gather(*(self._keepers[name].stop() for name in stage if name in self._keepers))
 
     def kill(self) -> None:

@@ -134,6 +134,9 @@ def gateway(plan: Plan) -> Program:
     return _service(plan, GATEWAY, "gateway", {"LEEWARD_TOKENS_FILE": str(_tokens(plan))})
 
 
+SERVICES = (status, scheduler, executor, gateway)
+
+
 def _service(plan: Plan, name: str, words: str, more: Mapping[str, str] | None = None) -> Program:
     """One of our own services. It is told where the database is in a file, because such an address may hold a password."""
     port = plan.port(name)

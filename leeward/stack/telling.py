@@ -10,10 +10,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import httpx2
 
 from leeward import app
+from leeward.client import API
 from leeward.errors import Exit
 from leeward.stack.home import Home
 from leeward.stack.installation import Installation, Wanted, installed
@@ -21,11 +25,13 @@ from leeward.stack.interruption import Interruption
 from leeward.stack.narration import Narrator
 from leeward.stack.ports import NoPortError
 from leeward.stack.process import StartError, surroundings
-from leeward.story import Chapter, Command, Order
+from leeward.story import Chapter, Command, Order, Slot
 
 PRINCIPAL, SPEED = "anna", 5.0
 _PATIENCE = 90.0
-"""Seconds for one command."""
+"""Seconds for one command, or for a slot."""
+_LOOK = 0.2
+_ENDED = {"Completed", "PartiallyFailed", "Failed", "Expired", "Deleted"}
 
 
 class TaleError(Exception):
@@ -77,10 +83,14 @@ def _hush(narrator: Narrator) -> None:
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
 
 
-async def _play(installation: Installation, scene: Command | Order, narrator: Narrator) -> None:
+async def _play(installation: Installation, scene: Command | Order | Slot, narrator: Narrator) -> None:
     if isinstance(scene, Order):
         narrator.say(f"\n  ({scene.words})", "italic")
         await _order(installation, scene)
+        return
+    if isinstance(scene, Slot):
+        with narrator.waiting(f"\n  ({scene.words})"):
+            await _come(installation, scene)
         return
     narrator.say(f"\n$ leeward {scene.line}", "cyan")
     try:
@@ -118,3 +128,29 @@ async def _order(installation: Installation, order: Order) -> None:
     answer = await installation.plan.client.post(where["url"], json=dict(order.fault), headers=headers)
     if answer.is_error:
         raise TaleError(f"the simulator refused {order.fault}: {answer.text}")
+
+
+async def _come(installation: Installation, slot: Slot) -> None:
+    """Wait until the first slot of each schedule was decided, and the backup that it asked for has ended."""
+    headers = {"Authorization": f"Bearer {installation.token}"}
+
+    async def ask(path: str, **params: str) -> list[dict[str, Any]]:
+        answer = await installation.plan.client.get(f"{installation.url}{API}{path}", params=params, headers=headers)
+        items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
+        return items
+
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            for item in await ask("/schedules", managedBy="Leeward"):
+                while item["name"] in slot.schedules and not _over(await ask(f"/schedules/{item['id']}/ticks")):
+                    await asyncio.sleep(_LOOK)
+    except (TimeoutError, httpx2.HTTPError) as error:
+        raise TaleError(f"no slot came of {', '.join(slot.schedules)}: {type(error).__name__}") from error
+
+
+def _over(ticks: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether the first slot has come, and nothing of it goes on."""
+    first = ticks[-1] if ticks else None
+    return first is not None and (
+        first["decision"] != "Triggered" or bool(first["refusal"]) or (first["backup"] or {}).get("status") in _ENDED
+    )
