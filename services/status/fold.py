@@ -19,8 +19,7 @@ from services.status.locations import is_read_only
 from services.status.objects import SHOWN_IN, Record
 from services.status.operations import Learn
 from services.status.ports import Document, Ports, Verdict
-from services.status.rows import Change, Stored, difference, item_of
-from services.status.schedules import schedule_of
+from services.status.rows import SHOWS, TOLD, Stored, difference, item_of
 from services.status.sources import VIEWS
 from shared.contracts import subjects
 from shared.contracts.envelope import Envelope, type_name
@@ -56,6 +55,8 @@ async def observe(ports: Ports, seen: Record) -> None:
         return
     for identity in sorted(touched, key=lambda i: i != now.identity):  # first where it is, then where it was
         await _show(ports, seen.noun, identity)
+    if len(touched) > 1 and seen.noun == Noun.BACKUP:
+        await _rename_in_schedule(ports, now.identity)
     if turned and seen.noun == Noun.BACKUP:  # last, because nobody waits for it
         moved = not fresh or (before is not None and before.identity != now.identity)
         await ports.memory.phase_reached(seen, moved=moved)
@@ -130,8 +131,6 @@ async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
         deletions = (each["operation"] for each in row["deletions"])
         for operation in dict.fromkeys((*((row_id,) if ended else ()), *deletions)):
             await fold(ports, Noun.OPERATION, operation)
-        if await _unknown_to_its_schedule(ports, row):
-            await _refresh_schedule(ports, row["item"])
     if noun is Noun.LOCATION:
         where, read_only = row["item"]["name"], is_read_only(row["item"])
         for backup_id in sorted(await ports.memory.misjudged(row["cluster"], where, None, replica=read_only)):
@@ -154,34 +153,25 @@ async def refresh_all(ports: Ports, noun: Noun, row_ids: Iterable[str]) -> None:
 async def proclaim(ports: Ports, noun: Noun, row: Document) -> None:
     """Announce what a row has not announced yet; of a backup, when its schedule shows it.
 
-    In this order, so that a crash in between leaves the change on the list, and both are done again.
+    That is noted in the row of the backup afterwards: what a crash leaves undone, whoever looks at the row next does.
 
     Raises Unavailable when something does not answer.
     """
-    if noun is Noun.BACKUP and row.get("unannounced"):
-        await _refresh_schedule(ports, row["item"])
+    if noun is Noun.BACKUP and row.get(SHOWS) != row.get(TOLD):
+        for schedule in sorted({each[0] for each in (row.get(SHOWS), row.get(TOLD)) if each}):
+            await apart(Noun.SCHEDULE, schedule, refresh(ports, Noun.SCHEDULE, schedule))
+        await ports.memory.told(row["_id"], row.get(SHOWS))
     await announce(ports, noun, row)
 
 
-async def _refresh_schedule(ports: Ports, backup: Document) -> None:
-    if schedule := schedule_of(backup):
-        await apart(Noun.SCHEDULE, schedule, refresh(ports, Noun.SCHEDULE, schedule))
-
-
-async def _unknown_to_its_schedule(ports: Ports, row: Document) -> bool:
-    """Tell whether a backup has become the last one of its schedule without a change of its own status.
-
-    Its cluster shows it now, or it is to be seen under another id.
-    """
-    item = row["item"]
-    schedule, made_at = schedule_of(item), item["createdAt"]
-    if schedule is None or item["replica"] or not item["namespace"] or not made_at:
-        return False
-    known = await ports.memory.row(Noun.SCHEDULE, schedule)
-    if known is None:  # its first row is computed twice, the second time from what is there now
-        return False
-    last, last_at = known["item"]["lastBackup"] or {}, known["item"]["lastBackupAt"]
-    return last_at is None or last_at < made_at or last.get("id") in item["previousIds"]
+async def _rename_in_schedule(ports: Ports, backup_id: str) -> None:
+    """Bring a schedule up to date that shows one of its backups under an id that this has not any more."""
+    row = await ports.memory.row(Noun.BACKUP, backup_id)
+    if row and row.get(SHOWS):
+        schedule = row[SHOWS][0]
+        known = await ports.memory.row(Noun.SCHEDULE, schedule)
+        if known and (known["item"]["lastBackup"] or {}).get("id") in row["aliases"]:
+            await apart(Noun.SCHEDULE, schedule, refresh(ports, Noun.SCHEDULE, schedule))
 
 
 async def fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None = None) -> Document | None:
@@ -194,7 +184,7 @@ async def fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None = No
 
 
 async def _fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None) -> Document | None:
-    progressed = turned = False
+    progressed = False
     for _ in range(_ATTEMPTS):
         now = ports.clock()
         current = await ports.memory.row(noun, row_id)
@@ -207,7 +197,6 @@ async def _fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None) ->
         change = difference(current, row, now)
         if change is None:
             break
-        turned = turned or _turns(noun, current, change)
         progressed = change.progressed  # told below, also by who is not sure to have written it
         written = await ports.memory.save(noun, row_id, current, change)
         if written is None:
@@ -223,16 +212,7 @@ async def _fold(ports: Ports, noun: Noun, row_id: str, message: Learn | None) ->
         if progressed:
             await _tell(ports, noun, current)
         await proclaim(ports, noun, current)
-        if turned:  # a copy is nothing that its schedule has made
-            await _refresh_schedule(ports, current["item"])
     return current
-
-
-def _turns(noun: Noun, current: Document | None, change: Change) -> bool:
-    """Tell whether a backup becomes a copy, or is none any more."""
-    if noun is not Noun.BACKUP or current is None or "item" not in change.fields:
-        return False
-    return bool(current["item"]["replica"] != change.fields["item"]["replica"])
 
 
 async def apart(noun: Noun, row_id: str, work: Awaitable[object]) -> None:
@@ -254,10 +234,7 @@ async def _removed(ports: Ports, noun: Noun, current: Document) -> bool:
     """Remove a row that nothing supports any more: its object is seen under another id. Its changes are announced first."""
     if current.get("unannounced"):
         await announce(ports, noun, current)
-    gone = await ports.memory.forget(noun, current["_id"], current["rev"])
-    if gone and noun is Noun.BACKUP:
-        await _refresh_schedule(ports, current["item"])
-    return gone
+    return await ports.memory.forget(noun, current["_id"], current["rev"])
 
 
 async def _tell(ports: Ports, noun: Noun, row: Document) -> None:

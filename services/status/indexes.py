@@ -83,7 +83,8 @@ INDEXES: Final[tuple[Index, ...]] = (
         _BY_SCHEDULE,
     ),
     Index(Collection.LOCATIONS, ("listed", "item.cluster", "item.name", "_id")),
-    *(_schedules(f"item.{path}") for path in ("name", "createdAt", "nextRunAt", "lastBackupAt")),
+    _schedules("item.name"),
+    *(_schedules(f"item.{path}", "item.name") for path in ("createdAt", "nextRunAt", "lastBackupAt")),
     *(_schedules(f"item.{path}", "item.name") for path in ("cluster", "status", "storageLocation.name", "managedBy")),
     Index(Collection.SCHEDULE_STATUS, ("item.deleting.at",), _LEAVING),
 )

@@ -158,6 +158,9 @@ class Remembers(Protocol):
     async def announced(self, noun: Noun, row_id: str, seq: int) -> None:
         """Take an announcement off a row."""
 
+    async def told(self, backup_id: str, shows: Sequence[Any] | None) -> None:
+        """Note in the row of a backup what of it its schedule shows."""
+
     async def due(self, noun: Noun, now: datetime, limit: int) -> Sequence[str]:
         """Return rows that time may have changed."""
 

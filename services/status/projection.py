@@ -11,8 +11,9 @@ from services.status.clusters import SILENCE
 from services.status.deletions import Deletion
 from services.status.lives import Life, life_of, recheck_at, status
 from services.status.objects import Record, newest
-from services.status.rows import Facts, Limits, Row
+from services.status.rows import SHOWS, Facts, Limits, Row
 from services.status.values import cut, instant, mapping, storable, strings, whole
+from shared.contracts import ids
 from shared.contracts.documents import from_document, to_document
 from shared.contracts.names import (
     ANNOTATION_CREATED_BY,
@@ -203,11 +204,20 @@ def _row(item: BackupItem, detail: dict[str, Any], known: Known, recheck: dateti
             "aliases": item.previous_ids,
             "owner": shown.owner if (shown := newest(known.objects)) else None,
             "uids": sorted({r.uid for r in known.objects}),
+            SHOWS: _shows(item),
             "deletions": [each.verdict_document for each in known.deletions],
             SILENCE: known.around.silence if known.objects and item.phase is None else None,
             "detail": to_document(detail),
         },
     )
+
+
+def _shows(item: BackupItem) -> list[Any] | None:
+    """Return all of a backup that makes its schedule show something else; None when it has no schedule."""
+    if item.schedule is None:
+        return None
+    row_id = item.schedule.id or ids.velero_schedule_id(item.cluster, item.schedule.name)
+    return [row_id, item.status.value, item.outcome, item.replica, item.namespace is not None, item.created_at]
 
 
 def _detail(

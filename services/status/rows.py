@@ -27,6 +27,11 @@ COLLECTIONS: Final[dict[Noun, Collection]] = {
     Noun.SCHEDULE: Collection.SCHEDULE_STATUS,
 }
 
+SHOWS: Final = "shows"
+"""The key, in the row of a backup, of all in it that its schedule shows; the id of the schedule's row comes first."""
+TOLD: Final = "told"
+"""The key of what of that the schedule has been told."""
+
 Facts = Mapping[str, Any]
 """What a row of an operation or a cluster was told, beside what it shows; document form, the keys of the row itself."""
 

@@ -9,7 +9,6 @@ from typing import Any, Final
 from services.status.grounds import Ground, chosen
 from services.status.rows import Facts, Row, after
 from services.status.validity import Namespaces, needs_namespaces, validate
-from shared.contracts import ids
 from shared.contracts.documents import from_document
 from shared.contracts.phases import Outcome, ScheduleStatus
 from shared.contracts.reasons import ScheduleReason
@@ -112,12 +111,6 @@ def gone(known: Facts) -> Row:
     nothing_to_come: dict[str, Any] = {"reasons": [], "next_run_at": None, "skip_next": 0, "deleting": None}
     left = item.model_copy(update={"status": ScheduleStatus.DELETED, **nothing_to_come})
     return Row(cluster=known["cluster"], item=left, listed=False, more={key: known[key] for key in BESIDE})
-
-
-def schedule_of(backup: Facts) -> str | None:
-    """Return the id under which the schedule of a backup's stored item is shown."""
-    made_by = backup["schedule"]
-    return made_by and (made_by["id"] or ids.velero_schedule_id(backup["cluster"], made_by["name"]))
 
 
 def kept(known: Facts) -> Row:

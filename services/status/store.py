@@ -22,7 +22,7 @@ from services.status.knowing import Knowing
 from services.status.objects import Record, document, joined, read, record_id
 from services.status.ports import Applied, Document, verdict
 from services.status.replicas import PLACE_FIELDS, Estate, place
-from services.status.rows import COLLECTIONS, Change
+from services.status.rows import COLLECTIONS, TOLD, Change
 from shared.contracts.documents import Collection, capture_id
 from shared.contracts.names import Noun
 from shared.contracts.phases import UNLISTED
@@ -299,6 +299,10 @@ class Store(Knowing):
     async def announced(self, noun: Noun, row_id: str, seq: int) -> None:
         """See Remembers."""
         await self._writing[COLLECTIONS[noun]](UpdateOne({"_id": row_id}, {"$pull": {"unannounced": {"seq": seq}}}))
+
+    async def told(self, backup_id: str, shows: Sequence[Any] | None) -> None:
+        """See Remembers."""
+        await self._writing[Collection.BACKUPS](UpdateOne({"_id": backup_id}, {"$set": {TOLD: shows}}))
 
     async def due(self, noun: Noun, now: datetime, limit: int) -> Sequence[str]:
         """See Remembers."""

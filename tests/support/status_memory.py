@@ -234,6 +234,10 @@ class Memory:
         if row := self.rows.get((noun, row_id)):
             row["unannounced"] = [entry for entry in row["unannounced"] if entry["seq"] != seq]
 
+    async def told(self, backup_id: str, shows) -> None:
+        if row := self.rows.get((Noun.BACKUP, backup_id)):
+            row["told"] = shows
+
     async def due(self, noun: Noun, now: datetime, limit: int) -> list[str]:
         return [i for (n, i), row in self.rows.items() if n is noun and row["recheckAt"] and row["recheckAt"] <= now][:limit]
 

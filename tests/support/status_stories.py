@@ -25,6 +25,7 @@ from tests.support.status_messages import (
     rejected,
     snapshot,
 )
+from tests.support.status_schedules import schedule_seen, velero_schedule
 from tests.support.transcripts import names, transcript
 
 DONE = {"startTimestamp": STARTED, "expiration": "2026-11-23T11:59:00Z"}
@@ -157,6 +158,24 @@ def measurements():
     ]
 
 
+def velero_schedules():
+    """Two Schedules of Velero's own, one of which comes back under its name, and the backups that they made."""
+    weekly, hourly = {"labels": {"velero.io/schedule-name": "weekly"}}, {"labels": {"velero.io/schedule-name": "hourly"}}
+    second = {"created": "2026-11-22T12:29:59Z", "startTimestamp": "2026-11-22T12:30:00Z"}
+    return [
+        schedule_seen(velero_schedule("v1", 1)),
+        observed(backup("u1", 2, **weekly)),
+        observed(backup("u1", 3, "InProgress", startTimestamp=STARTED, **weekly)),
+        observed(backup("u1", 4, "Completed", startTimestamp=STARTED, **weekly)),
+        schedule_seen(velero_schedule("v1", 5, deleted=True)),
+        schedule_seen(velero_schedule("v2", 6, "FailedValidation", validationErrors=["bad cron"])),
+        observed(backup("u2", 7, "Failed", name="other", **second, **weekly)),
+        observed(backup("u2", 8, "Deleting", name="other", deleted=True, **second, **weekly)),
+        schedule_seen(velero_schedule("v3", 9, name="hourly", spec={"paused": True})),
+        observed(backup("u3", 10, "PartiallyFailed", name="third", startTimestamp=STARTED, **hourly)),
+    ]
+
+
 def wrong_clocks():
     """A cluster whose executor's clock is an hour ahead, then right, then two minutes behind."""
     hour, behind = timedelta(hours=1), timedelta(minutes=2)
@@ -183,7 +202,9 @@ def told(name):
 
 
 OWN_STORIES = ["one life", "external lives", "refusals", "copied and stripped", "deletions", "former id", "measurements"]
+OWN_STORIES += ["velero schedules"]
 STORIES = {"deletions": deletions, "former id": deleted_by_a_former_id, "measurements": measurements}
+STORIES |= {"velero schedules": velero_schedules}
 STORIES |= {"one life": one_life, "external lives": external_lives, "refusals": refusals}
 STORIES |= {"copied and stripped": copied_and_stripped, "wrong clocks": wrong_clocks}
 STORIES |= {name: lambda name=name: told(name) for name in names()}

@@ -147,7 +147,7 @@ class Fuse:
         return self.left == 0
 
 
-STRIDES = dict.fromkeys(OWN_STORIES, 1) | {"deletions": 4, "former id": 3, "measurements": 4}
+STRIDES = dict.fromkeys(OWN_STORIES, 1) | {"deletions": 4, "former id": 3, "measurements": 4, "velero schedules": 4}
 """How many calls lie between two crashes that are tried: a story of many calls takes long."""
 
 
