@@ -6,6 +6,8 @@ SHELL := /bin/bash
 UV := $(shell command -v uv 2>/dev/null || echo .cache/uv/bin/uv)
 RUN := $(UV) run --frozen --all-extras
 PYTHON ?= python3
+# Hundreds of processes are started here: what they import is compiled once, also where a shell says that nothing is to be kept.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := benchmarks leeward services shared simulator deploy tests
 
 .PHONY: help

@@ -1,5 +1,6 @@
 """Fixtures that more than one kind of test needs. Servers start once per test process and are shared; state is not."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ import pytest
 import structlog
 
 from tests.support.servers import MongoServer, NatsServer
+from tests.support.timing import PATIENT
+
+# What a shell starts in the background ignores Ctrl-C, and every command that we start and send one would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Properties judge what the code does, not how fast this machine is; a failing example can be replayed from what is printed.
 hypothesis.settings.register_profile(
@@ -37,9 +42,15 @@ def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServ
 
 
 @pytest.fixture
-def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+def nats_timeout() -> float:
+    """Seconds that everybody waits for an answer of NATS; less in a test that takes it away (`takes_nats_away`)."""
+    return PATIENT
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path, nats_timeout: float) -> Iterator[NatsServer]:
     """A NATS server of the test's own, with permissions on; killing it is allowed."""
-    server = NatsServer(tmp_path / "nats")
+    server = NatsServer(tmp_path / "nats", timeout=nats_timeout)
     server.start()
     yield server
     server.kill()

@@ -48,10 +48,10 @@ def settle(world: World, crowd: People) -> list[Answer]:
     world.heal(everything=True)
     answers = crowd.answers()
     world.heal(everything=True)
-    until("every service is ready again", lambda: not world.unready() or None, 60)
+    until("every service is ready again", lambda: not world.unready() or None)
     operations = sorted({answer.operation for answer in answers})
     until("everything has come to rest", lambda: world.settled(operations), _SETTLING)
-    until("every listener is up to date", lambda: heard_all(world), 60)
+    until("every listener is up to date", lambda: heard_all(world))
     world.count_the_dead()
     return answers
 

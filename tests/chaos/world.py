@@ -51,9 +51,9 @@ class Simulator(ServerProcess):
         def ordered() -> httpx2.Response:
             control = json.loads((self.directory / "control").read_text())  # written anew by each life of the process
             who = {"Authorization": f"Bearer {control['token']}"}
-            return httpx2.post(control["url"], json={"cluster": cluster, "fault": what, **terms}, headers=who, timeout=10)
+            return httpx2.post(control["url"], json={"cluster": cluster, "fault": what, **terms}, headers=who, timeout=30)
 
-        answer = until(f"{what} ordered", ordered, 10)
+        answer = until(f"{what} ordered", ordered)
         assert answer.is_success, answer.text
 
     def backups(self, cluster: str) -> list[Json]:
@@ -255,6 +255,6 @@ def world(directory: Path) -> Iterator[World]:
         through = directory / "through-links"
         through.write_text(yaml.safe_dump(config))
         product = stack.enter_context(Product(directory / "product", through, CLUSTERS))
-        until("second executor", product.add_executor("executor-2", *CLUSTERS).is_ready, 30)
+        until("second executor", product.add_executor("executor-2", *CLUSTERS).is_ready)
         listeners = [stack.enter_context(product.listening(kind="backup")) for _ in range(2)]
         yield World(directory, simulator, product, links, listeners)

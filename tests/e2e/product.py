@@ -21,9 +21,14 @@ from shared.messaging.connection import connect
 from shared.messaging.topology import EVENTS, STATE
 from shared.runtime.health import Health
 from tests.support.servers import MongoServer, NatsServer, die_with_parent, free_port
+from tests.support.waiting import PATIENCE
 
 ACK_WAIT, LEASE_TTL = 5.0, 3.0
 """Shorter than in production, so that a kill -9 is made up for within seconds."""
+
+TIMEOUT = 5.0
+"""Seconds after which an API server or the database that has not answered counts as away: as in production, or more, because
+all of it runs on one machine."""
 
 _QUICK = {
     "LEEWARD_LOG__LEVEL": "info",
@@ -32,14 +37,15 @@ _QUICK = {
     "LEEWARD_LEASE_TTL": str(LEASE_TTL),
     "LEEWARD_PATIENCE": json.dumps({"heartbeat": 1.5, "retries": [0.5, 1, 2], "probes": [0.2, 0.5, 1], "grace": 3}),
     "LEEWARD_RHYTHM": json.dumps({"presence": 1, "velero": 10, "inventory": 2, "inactivity": 90, "progress": 1}),
-    "LEEWARD_TIMEOUT": "2",
+    "LEEWARD_TIMEOUT": str(TIMEOUT),
+    "LEEWARD_MONGO__TIMEOUT": str(TIMEOUT),
     "LEEWARD_OFFLINE_AFTER": "6",
     "LEEWARD_EXPIRE_AFTER": "3",
     "LEEWARD_GRACE": "3",
 }
 
 
-def until(what: str, probe: Callable[[], Any], timeout: float = 60.0) -> Any:
+def until(what: str, probe: Callable[[], Any], timeout: float = 2 * PATIENCE) -> Any:
     deadline, last = time.monotonic() + timeout, None
     while True:
         with contextlib.suppress(httpx2.HTTPError):
@@ -84,7 +90,7 @@ class Service:
         """Ask it to stop and return its exit code."""
         assert self.process
         self.process.terminate()
-        code = self.process.wait(timeout=15)
+        code = self.process.wait(timeout=PATIENCE)
         self.process = None
         return code
 
@@ -97,7 +103,7 @@ class Service:
         self.process.send_signal(signal.SIGCONT)
 
     def readiness(self) -> dict[str, Any]:
-        return dict(httpx2.get(f"http://127.0.0.1:{self.port}/readyz", timeout=3).json())
+        return dict(httpx2.get(f"http://127.0.0.1:{self.port}/readyz", timeout=10).json())
 
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx2.HTTPError):
@@ -134,7 +140,7 @@ class Product:
         self.add("gateway", {**self.nats.environment("gateway"), **mongo, "LEEWARD_TOKENS_FILE": str(self.tokens)})
         self.add_executor("executor", *self.clusters)
         for service in self.services.values():
-            until(f"{service.name} ready", service.is_ready, 30)
+            until(f"{service.name} ready", service.is_ready)
         for cluster in self.clusters:
             answer = self.post("/clusters", {"id": cluster, "displayName": cluster.upper()})
             assert answer.status_code in {201, 409}, answer.text
@@ -189,7 +195,7 @@ class Product:
         return {"Authorization": f"Bearer {self.token}", **(more or {})}
 
     def get(self, path: str, **params: Any) -> httpx2.Response:
-        return httpx2.get(self.url + path, params=params, headers=self._headers(None), timeout=10)
+        return httpx2.get(self.url + path, params=params, headers=self._headers(None), timeout=30)
 
     def post(self, path: str, body: Any, *, timeout: float = 30, **headers: str) -> httpx2.Response:
         return httpx2.post(self.url + path, json=body, headers=self._headers(headers), timeout=timeout)
@@ -277,7 +283,7 @@ class Product:
     def listening(self, **params: Any) -> Iterator["Listener"]:
         listener = Listener(self, params)
         listener.thread.start()
-        assert listener.connected.wait(10), "the event stream did not open"
+        assert listener.connected.wait(PATIENCE), "the event stream did not open"
         try:
             yield listener
         finally:
@@ -313,7 +319,7 @@ class Listener:
 
     def _read(self) -> None:
         headers = self.product._headers({"Last-Event-ID": self.last} if self.last else None)
-        timeout = httpx2.Timeout(5, read=40)
+        timeout = httpx2.Timeout(10, read=40)
         with httpx2.stream("GET", f"{self.product.url}/events", params=self.params, headers=headers, timeout=timeout) as stream:
             assert stream.status_code == 200
             self.connected.set()

@@ -53,7 +53,7 @@ def test_a_backup_deleted_by_veleros_own_command_is_deleted(product: Product, fl
     backup = product.made("by-two", "us1", namespaces=["default"])
     velero(fleet, "us1", "backup", "delete", "by-two", "--confirm")
 
-    gone = until("gone", lambda: not (b := product.backup(backup["id"]))["present"] and b, 60)
+    gone = until("gone", lambda: not (b := product.backup(backup["id"]))["present"] and b)
 
     assert gone["status"] == "Deleted"
     assert fleet.s3.keys("us1/backups/by-two/") == []

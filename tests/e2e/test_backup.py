@@ -49,7 +49,7 @@ def test_a_backup_asked_for_over_http_completes_on_a_real_velero(product: Produc
     (row,) = product.rows(name)
     assert row["status"] == "Completed"
     assert row["expiresAt"] is not None
-    until("the operation ends, too", lambda: product.get(f"/operations/{made['id']}").json()["state"] == "Succeeded", 5)
+    until("the operation ends, too", lambda: product.get(f"/operations/{made['id']}").json()["state"] == "Succeeded", 30)
 
     keys = fleet.s3.keys(f"{cluster}/backups/{name}/")
     assert f"{cluster}/backups/{name}/{name}.tar.gz" in keys

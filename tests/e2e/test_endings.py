@@ -11,7 +11,7 @@ def exists(fleet: Fleet, cluster: str, name: str) -> bool:
 
 
 def deleted(product: Product, identity: str) -> dict:
-    return until("deleted", lambda: (b := product.backup(identity))["status"] == "Deleted" and b, 60)
+    return until("deleted", lambda: (b := product.backup(identity))["status"] == "Deleted" and b)
 
 
 def test_a_deleted_backup_leaves_the_bucket_empty_and_its_log_readable(product: Product, fleet: Fleet) -> None:
@@ -84,14 +84,14 @@ def test_an_expired_backup_is_expired_before_and_after_velero_collects_it(produc
     assert backup["expiresAt"]
     cluster.stop_velero()  # nobody collects it meanwhile
     try:
-        expired = until("expired", lambda: (b := product.backup(backup["id"]))["status"] == "Expired" and b, 40)
+        expired = until("expired", lambda: (b := product.backup(backup["id"]))["status"] == "Expired" and b)
         assert expired["present"]
         assert expired["outcome"] == "Completed"
         assert exists(fleet, "us1", "short-lived")
     finally:
         cluster.start_velero()
 
-    collected = until("collected", lambda: not (b := product.backup(backup["id"]))["present"] and b, 60)
+    collected = until("collected", lambda: not (b := product.backup(backup["id"]))["present"] and b)
 
     assert collected["status"] == "Expired"
     assert collected["deletion"] is None

@@ -7,7 +7,7 @@ import time
 import httpx2
 import pytest
 
-from tests.e2e.product import Product, until
+from tests.e2e.product import TIMEOUT, Product, until
 from tests.e2e.real.api import velero_path
 from tests.e2e.real.fleet import Fleet
 
@@ -28,7 +28,7 @@ def exactly_one_completed(product: Product, fleet: Fleet, cluster: str, name: st
     made = fleet[cluster].api.get(velero_path("backups", name))
     assert product.incarnations(cluster, name) == {made["metadata"]["uid"]}
     # An executor killed between create and answer says so when the command comes again; its object is seen before that.
-    answers = until("answered", lambda: product.answers(identity), 30)
+    answers = until("answered", lambda: product.answers(identity))
     assert answers == ["accepted"]
     assert len(product.rows(name)) == 1
 
@@ -54,12 +54,12 @@ def test_a_process_killed_in_the_middle_of_a_request_changes_nothing_in_the_end(
         product.process(victim).start()
         identity = persist(product, name, "eu1", "killed")
         exactly_one_completed(product, fleet, "eu1", name, identity)
-        until("announced", lambda: "Completed" in heard.statuses(name), 30)
+        until("announced", lambda: "Completed" in heard.statuses(name))
         assert heard.statuses(name) in (["Creating", "Completed"], ["Completed"])
         said = [to for noun, _, to in product.announced(identity) if noun == "backup"]
         assert said == ["Creating", "Completed"], "each change once, in order"
     for service in product.services.values():
-        until(f"{service.name} recovers by itself", service.is_ready, 60)
+        until(f"{service.name} recovers by itself", service.is_ready)
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.01, 0.05, 0.15, 0.5])
@@ -78,7 +78,7 @@ def test_two_executors_on_one_cluster_make_one_backup_each_time(product: Product
     fleet["eu1"].seed_workload("pair")
     second = product.add_executor("executor-2", "eu1", "us1")
     try:
-        until("ready", second.is_ready, 30)
+        until("ready", second.is_ready)
         ids = {}
         for n in range(4):
             ids[n] = persist(product, f"pair-{n}", "eu1", "pair")
@@ -112,9 +112,9 @@ def test_while_an_api_server_is_away_reads_answer_and_what_is_asked_for_waits(pr
         begun = time.monotonic()
         assert product.get("/backups", cluster="eu1").json()["total"] == before + 1
         assert product.rows(name)[0]["status"] == "Creating"
-        assert time.monotonic() - begun < 2, "reads answer at once from what is stored"
+        assert time.monotonic() - begun < TIMEOUT, "reads answer at once from what is stored"
 
-        silent = until("offline", lambda: (c := product.get("/clusters/eu1").json())["status"] == "Offline" and c, 30)
+        silent = until("offline", lambda: (c := product.get("/clusters/eu1").json())["status"] == "Offline" and c)
         assert silent["asOf"] is not None
         assert silent["problems"]
         waiting = product.get(f"/operations/{operation}").json()
@@ -126,14 +126,14 @@ def test_while_an_api_server_is_away_reads_answer_and_what_is_asked_for_waits(pr
         assert other.status_code == 201, "another cluster does not wait"
 
         doomed = product.ask(f"{name}-doomed", namespaces=["away"], deadline="1s", Prefer="respond-async").json()["id"]
-        expired = until("expired", lambda: (o := product.get(f"/operations/{doomed}").json())["state"] == "Expired" and o, 30)
+        expired = until("expired", lambda: (o := product.get(f"/operations/{doomed}").json())["state"] == "Expired" and o)
         assert expired["clusterLastSeenAt"] == silent["lastSeenAt"]
         assert product.backup(doomed)["status"] == "Failed"
     finally:
         cluster.start_apiserver() if way == "killed" else cluster.resume_apiserver()
-    until("online", lambda: product.get("/clusters/eu1").json()["status"] == "Online", 60)
+    until("online", lambda: product.get("/clusters/eu1").json()["status"] == "Online")
     exactly_one_completed(product, fleet, "eu1", name, operation)
-    until("and the doomed one was refused", lambda: product.get(f"/operations/{doomed}").json()["state"] == "Rejected", 30)
+    until("and the doomed one was refused", lambda: product.get(f"/operations/{doomed}").json()["state"] == "Rejected")
     assert f"{name}-doomed" not in [i["metadata"]["name"] for i in cluster.api.get(velero_path("backups"))["items"]]
 
 
@@ -147,14 +147,13 @@ def test_velero_down_is_told_and_the_backup_completes_when_it_is_back(product: P
         told = until(
             "told",
             lambda: [p for p in product.get("/clusters/us1").json()["problems"] if p["code"] == "VeleroNotAnswering"],
-            60,
         )
         assert told
         assert product.backup(made.json()["id"])["status"] == "Creating"
     finally:
         cluster.start_velero()
     exactly_one_completed(product, fleet, "us1", "velero-down", made.json()["id"])
-    until("well again", lambda: not product.get("/clusters/us1").json()["problems"], 60)
+    until("well again", lambda: not product.get("/clusters/us1").json()["problems"])
 
 
 def _others_say_what_is_missing(product: Product, victim: str) -> None:
@@ -162,4 +161,4 @@ def _others_say_what_is_missing(product: Product, victim: str) -> None:
     if missing is None:
         return
     for name in ("gateway", "status") if victim == "mongo" else ("gateway", "status", "executor"):
-        until(f"{name} misses {missing}", lambda n=name: missing in product.services[n].readiness()["missing"], 30)
+        until(f"{name} misses {missing}", lambda n=name: missing in product.services[n].readiness()["missing"])

@@ -155,7 +155,7 @@ def provision(cluster: RealCluster, namespace: str) -> None:
     claim = {**shape, "volumeName": volume, "resources": {"requests": {"storage": "1Gi"}}}
     cluster.api.ensure(manifest("PersistentVolumeClaim", "data", namespace=namespace, spec=claim))
     path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/data"
-    until("the claim is bound", lambda: cluster.api.get(path)["status"]["phase"] == "Bound", 40)
+    until("the claim is bound", lambda: cluster.api.get(path)["status"]["phase"] == "Bound")
 
 
 def test_a_volume_is_snapshotted_or_left_out_as_was_asked_for(product: Product, cluster: RealCluster) -> None:

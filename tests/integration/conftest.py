@@ -13,6 +13,7 @@ from shared.runtime.health import Health
 from tests.integration.executor_harness import World
 from tests.support.servers import NatsServer
 from tests.support.timing import TIMING
+from tests.support.waiting import subscribed
 
 Connects = Callable[..., Any]
 
@@ -43,6 +44,7 @@ async def world(admin: Connection, as_user: Connects, tmp_path: Path) -> AsyncIt
     """Simulated clusters, the broker, and an ear on everything that is said about clusters."""
     built = World(admin, as_user, tmp_path)
     await admin.client.subscribe("lw.evt.>", cb=built.heard.hear)
+    await subscribed(admin)
     yield built
     for cluster in built.clusters.values():
         await cluster.stop()

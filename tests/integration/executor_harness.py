@@ -23,13 +23,15 @@ from shared.runtime.process import Runtime
 from simulator.api import Manner
 from simulator.cluster import SimulatedCluster
 from tests.support.messages import backup_command, delete_command, trigger_command
-from tests.support.timing import TIMING
+from tests.support.timing import PATIENT, TIMING
+from tests.support.waiting import PATIENCE
 
 RHYTHM = Rhythm(
-    presence=0.5, velero=60, velero_answers=0.3, inventory=1, relist=600, inactivity=3, progress=0.5, high_water=0.1
+    presence=0.5, velero=60, velero_answers=0.3, inventory=1, relist=600, inactivity=20, progress=0.5, high_water=0.1
 )
-MEASURING = Measuring(pause=0, retries=(0.2, 0.4), signing=1, piece=2)
-PATIENCE = Patience(heartbeat=0.5, retries=(0.1, 0.2), probes=(0.1, 0.2), grace=1.0)
+"""For clusters without a Velero, whose silence is soon noticed."""
+MEASURING = Measuring(pause=0, retries=(0.2, 0.4), signing=PATIENT, piece=PATIENT)
+WAITS = Patience(heartbeat=0.5, retries=(0.1, 0.2), probes=(0.1, 0.2), grace=1.0)
 
 
 class Crash(BaseException):
@@ -120,7 +122,7 @@ class Running:
 
     async def crashed(self) -> None:
         """Wait until it has died of a Crash."""
-        done, _ = await asyncio.wait(self.tasks, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(self.tasks, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         assert done, "the executor did not reach the point where it was to die"
 
 
@@ -171,7 +173,7 @@ class World:
         rhythm: Rhythm = RHYTHM,
         measuring: Measuring = MEASURING,
         wrap: Any = None,
-        timeout: float = 1.0,
+        timeout: float = PATIENT,
     ) -> AsyncIterator["Running"]:
         """Run an executor for these clusters; leaving the block kills it (the connection just goes away)."""
         health = Health()
@@ -182,7 +184,7 @@ class World:
             clusters=[ClusterSettings(id=n, kubeconfig=self.directory / f"{n}.yaml") for n in names or self.clusters],
             rhythm=rhythm,
             measuring=measuring,
-            patience=PATIENCE,
+            patience=WAITS,
             timeout=timeout,
             lease_ttl=TIMING.lease_ttl,
         )
@@ -195,7 +197,7 @@ class World:
         finally:
             for task in tasks:
                 task.cancel()
-            _, left = await asyncio.wait(tasks, timeout=10)
+            _, left = await asyncio.wait(tasks, timeout=PATIENCE)
             if left:
                 for t in asyncio.all_tasks():
                     t.print_stack()

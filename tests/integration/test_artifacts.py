@@ -21,8 +21,9 @@ from simulator.bulk import MEBIBYTE
 from simulator.velero.storage import FILES
 from tests.integration.executor_harness import MEASURING
 from tests.support.messages import envelope
-from tests.support.sites import PATIENT, furnished
-from tests.support.waiting import eventually
+from tests.support.sites import WITH_VELERO, furnished
+from tests.support.timing import BRIEF, PATIENT
+from tests.support.waiting import PATIENCE, eventually
 
 HUB = subjects.artifact("eu1", agent=False)
 SECRET = "X-Amz-Signature"
@@ -39,7 +40,7 @@ class Reader:
     async def ask(self, name, artifact=Artifact.LOG, ids=None, **more):
         known = ids or list(ids_of(self._site.find("backups", name) or {}, "eu1"))
         order = ArtifactRead(name=name, ids=known, artifact=artifact, **more)
-        return ArtifactReply.model_validate_json(await ask(self._gateway, HUB, envelope("artifact", "read", order), 10))
+        return ArtifactReply.model_validate_json(await ask(self._gateway, HUB, envelope("artifact", "read", order), PATIENCE))
 
     async def chunk(self, name, artifact=Artifact.LOG, **more):
         reply = await self.ask(name, artifact, **more)
@@ -61,8 +62,8 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(world, as_user, measuring: Measuring = IDLE, **more):
-    async with furnished(world, **more) as site, world.executor(measuring=measuring, rhythm=PATIENT):
+async def reading(world, as_user, measuring: Measuring = IDLE, timeout: float = PATIENT):
+    async with furnished(world) as site, world.executor(measuring=measuring, rhythm=WITH_VELERO, timeout=timeout):
         gateway = await as_user("gateway")
         reader = Reader(gateway, site)
 
@@ -178,7 +179,7 @@ async def test_a_url_that_has_run_out_is_signed_anew(world, as_user):
 
 
 async def test_each_trouble_has_its_name(world, as_user):
-    async with reading(world, as_user) as (site, reader):
+    async with reading(world, as_user, IDLE.model_copy(update={"signing": BRIEF}), BRIEF) as (site, reader):
         site.backup("b")
         site.backup("c", namespace="cart")
         await site.until("b")
@@ -195,7 +196,7 @@ async def test_each_trouble_has_its_name(world, as_user):
         site.velero.kill()
         begun = asyncio.get_running_loop().time()
         assert await reader.trouble("c") is Trouble.VELERO_SILENT
-        assert asyncio.get_running_loop().time() - begun < 4
+        assert asyncio.get_running_loop().time() - begun < 5 * BRIEF
         assert site.store.list("downloadrequests", "velero") == [], "the request is removed although nobody answered it"
         assert await reader.chunk("b"), "what is signed already needs no Velero"
         site.cluster.faults.hang()

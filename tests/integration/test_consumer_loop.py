@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from shared.messaging.topology import COMMANDS, DEAD_LETTERS, ensure, ensure_clu
 from shared.runtime import clock
 from shared.runtime.health import Health
 from tests.support.messages import backup_command
-from tests.support.timing import TIMING
-from tests.support.waiting import eventually
+from tests.support.timing import TIMING, takes_nats_away
+from tests.support.waiting import PATIENCE, eventually
 
 QUICK = Patience(heartbeat=0.3, retries=(0.05, 0.1), probes=(0.05, 0.1), grace=1.0)
 
@@ -195,7 +196,7 @@ async def test_while_a_dependency_is_missing_nothing_is_lost_counted_or_tried_by
     async with running(consumer(connection, health, script)):
         await eventually("noticed", lambda: health.report()["dependencies"].get("cluster eu1") == "connection refused")
         assert not health.ready
-        await eventually("longer than the ack wait", lambda: script.calls.count("op0") > 25, timeout=20)
+        await eventually("longer than the ack wait", lambda: script.calls.count("op0") > 25)
         assert len(script.calls) - script.calls.count("op0") <= 8, "one probes, the others wait"
         await eventually("all done", lambda: len(script.done) == 5)
         assert health.report()["dependencies"]["cluster eu1"] == "ok"
@@ -260,6 +261,8 @@ async def test_a_command_of_a_stream_that_was_made_anew_is_not_taken_for_one_tha
 
 
 async def test_a_stop_lets_what_has_begun_end_and_gives_the_rest_back_at_once(admin, as_user, loop_parts):
+    ack_wait = 60.0
+    await ensure_cluster(admin.stream, "eu1", dataclasses.replace(TIMING, ack_wait=ack_wait))
     script = Script()
     script.outcomes["op1"] = [0.5]
     gateway = await as_user("gateway")
@@ -270,7 +273,7 @@ async def test_a_stop_lets_what_has_begun_end_and_gives_the_rest_back_at_once(ad
     assert script.done == ["op1"]
     successor = Script()
     async with running(consumer(*loop_parts, successor)):
-        await eventually("the rest is done", lambda: successor.done == ["op2"], timeout=1.5)
+        await eventually("the rest is done", lambda: successor.done == ["op2"], timeout=ack_wait / 2)
 
 
 async def test_after_a_crash_the_message_comes_again(admin, as_user, loop_parts):
@@ -279,12 +282,13 @@ async def test_after_a_crash_the_message_comes_again(admin, as_user, loop_parts)
     await order(await as_user("gateway"), "op1")
     connection, health = loop_parts
     with pytest.raises(BaseExceptionGroup):
-        await asyncio.wait_for(consumer(connection, health, script).run(), 5)
+        await asyncio.wait_for(consumer(connection, health, script).run(), PATIENCE)
     async with running(consumer(connection, health, script)):
         await eventually("done", lambda: script.done == ["op1"])
     assert script.deliveries[-1] == 2
 
 
+@takes_nats_away
 async def test_the_broker_may_die_and_come_back(nats_server, admin, as_user, loop_parts):
     script = Script()
     connection, health = loop_parts
@@ -296,8 +300,8 @@ async def test_the_broker_may_die_and_come_back(nats_server, admin, as_user, loo
         await eventually("noticed", lambda: not health.ready)
         assert "nats" in health.report()["missing"]
         nats_server.start()
-        await eventually("back", lambda: health.ready, timeout=30)
-        await eventually("gateway is back", lambda: gateway.client.is_connected, timeout=30)
+        await eventually("back", lambda: health.ready)
+        await eventually("gateway is back", lambda: gateway.client.is_connected)
         await order(gateway, "op2", "cart")
         # An ack is not on the broker's disk yet when it is killed: op1 may come again, and every handler may be called again.
         await eventually("done", lambda: script.done[-1] == "op2")

@@ -9,6 +9,7 @@ from shared.contracts.names import ANNOTATION_CREATED_BY, ANNOTATION_SCOPE, LABE
 from shared.runtime.clock import now
 from simulator.access import Rule, User
 from tests.integration.executor_harness import Faulty, location, snapshot_location, velero_backup
+from tests.support.timing import BRIEF
 from tests.support.waiting import eventually
 
 
@@ -120,7 +121,7 @@ async def test_a_create_whose_answer_was_lost_is_found_again(world):
 @pytest.mark.parametrize("way", ["refused", "hanging", "429"])
 async def test_a_command_waits_for_a_cluster_that_is_away_and_other_clusters_do_not(world, way):
     away, _ = await world.add("eu1"), await world.add("us1")
-    async with world.executor() as running:
+    async with world.executor(timeout=BRIEF) as running:
         await eventually("both present", lambda: {e.cluster for e in world.heard.of("presence")} == {"eu1", "us1"})
         match way:
             case "refused":
@@ -131,7 +132,7 @@ async def test_a_command_waits_for_a_cluster_that_is_away_and_other_clusters_do_
                 away.faults.fail_next(10_000, 429)
         await world.ask("op1", cluster="eu1")
         await world.ask("op2", cluster="us1")
-        await eventually("the other cluster", lambda: world.answers("op2") == ["accepted"], timeout=3)
+        await eventually("the other cluster", lambda: world.answers("op2") == ["accepted"])  # while the first is away
         await eventually("noticed", lambda: "cluster eu1" in running.health.report()["missing"])
         assert running.health.ready, "a hub is ready while one of its clusters is away"
         assert world.answers("op1") == []

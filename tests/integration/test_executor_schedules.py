@@ -19,7 +19,7 @@ from shared.contracts.names import (
 )
 from shared.runtime.clock import now
 from tests.integration import executor_harness
-from tests.integration.executor_harness import PATIENCE, Faulty, location
+from tests.integration.executor_harness import WAITS, Faulty, location
 from tests.support.messages import NIGHTLY, backup_command, trigger_command
 from tests.support.waiting import eventually
 
@@ -260,7 +260,7 @@ async def test_if_each_slot_is_wanted_they_wait_in_line_and_run_in_order(world):
 
 async def test_however_many_wait_for_storage_others_get_through(world, monkeypatch):
     monkeypatch.setattr(handlers, "MOST_WAITING", 2)
-    monkeypatch.setattr(executor_harness, "PATIENCE", dataclasses.replace(PATIENCE, capacity=4))
+    monkeypatch.setattr(executor_harness, "WAITS", dataclasses.replace(WAITS, capacity=4))
     cluster = await world.add("eu1")
     cluster.store.create("backupstoragelocations", location("other", default=False))
     set_location(cluster, "Unavailable", message="no such bucket")

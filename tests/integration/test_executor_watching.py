@@ -12,9 +12,10 @@ from shared.runtime.http import serving
 from shared.runtime.settings import HttpSettings
 from simulator.access import Rule, User
 from tests.integration.executor_harness import RHYTHM, velero_backup, velero_schedule
+from tests.support.timing import takes_nats_away
 from tests.support.waiting import eventually
 
-SLOW_PROGRESS = RHYTHM.model_copy(update={"progress": 2.0})
+SLOW_PROGRESS = RHYTHM.model_copy(update={"progress": 60.0})
 
 
 def named(world, name):
@@ -123,7 +124,7 @@ async def test_progress_is_said_at_a_gentle_pace_and_a_phase_at_once(world):
         for done in range(50):
             await set_status(cluster, "b", phase="InProgress", progress={"itemsBackedUp": done, "totalItems": 50})
         await set_status(cluster, "b", phase="Completed")
-        await eventually("the phase overtakes", lambda: "Completed" in world.heard.phases("b"), timeout=1.5)
+        await eventually("the phase overtakes", lambda: "Completed" in world.heard.phases("b"), timeout=30)
         assert len(named(world, "b")) <= 4
     async with world.executor(instance="two", rhythm=RHYTHM):
         cluster.store.create("backups", velero_backup("c"))
@@ -135,6 +136,7 @@ async def test_progress_is_said_at_a_gentle_pace_and_a_phase_at_once(world):
         )
 
 
+@takes_nats_away
 async def test_while_the_broker_is_away_nothing_that_happens_is_dropped(world, nats_server):
     cluster = await world.add("eu1")
     async with world.executor():
@@ -143,18 +145,22 @@ async def test_while_the_broker_is_away_nothing_that_happens_is_dropped(world, n
         cluster.store.create("backups", velero_backup("b"))
         await set_status(cluster, "b", phase="Completed")
         nats_server.start()
-        await eventually("said", lambda: "Completed" in world.heard.phases("b"), timeout=30)
+        await eventually("said", lambda: "Completed" in world.heard.phases("b"))
 
 
 async def test_presence_says_when_the_cluster_last_answered_and_goes_on_while_it_is_away(world):
     cluster = await world.add("eu1")
-    async with world.executor():
+    async with world.executor(timeout=1):
         answered = await eventually("answers", lambda: [e for e in world.heard.of("presence") if e.data.api_server.answered_at])
         assert answered[0].data.mode == "Hub"
         cluster.faults.hang()
-        silent = await eventually("silent", lambda: [e for e in world.heard.of("presence") if e.data.api_server.problem])
-        last = silent[0].data.api_server.answered_at
-        more = await eventually("still there", lambda: [e for e in world.heard.of("presence") if e.data.api_server.problem][3:])
+        before = len(world.heard.of("presence"))
+
+        def problems():
+            return [e for e in world.heard.of("presence")[before:] if e.data.api_server.problem]
+
+        last = (await eventually("silent", problems))[0].data.api_server.answered_at
+        more = await eventually("still there", lambda: problems()[3:])
         assert {e.data.api_server.answered_at for e in more} == {last}
         cluster.faults.release()
         await eventually("back", lambda: world.heard.of("presence")[-1].data.api_server.problem is None)

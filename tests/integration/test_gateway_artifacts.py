@@ -18,16 +18,17 @@ from tests.support.gateway import (
     backup_item,
     captured,
     cluster_document,
-    eventually,
     serving,
     stack,
     tokens_file,
 )
+from tests.support.timing import PATIENT, takes_nats_away
+from tests.support.waiting import eventually
 
 LOG = "".join(f'level=info msg="item {n}"\n' for n in range(2000)).encode()
 RESULTS = {"errors": {"namespaces": {"shop": ["resource: /pods name: /web-0 error: no"]}}, "warnings": {}}
 TARBALL = random.Random(1).randbytes(3 * MAX_CHUNK + 77)
-QUICK = ReadSettings(timeout=1, tries=3, pause=0.01, patience=20)
+QUICK = ReadSettings(timeout=PATIENT, pause=0.01)
 
 
 def bucket(**facts):
@@ -46,8 +47,9 @@ def row(status="Completed", **facts):
 
 
 @pytest.fixture
-async def made(nats_server, mongo_server):
-    async with stack(nats_server, mongo_server, reads=QUICK) as running:
+async def made(nats_server, mongo_server, nats_timeout):
+    reads = QUICK.model_copy(update={"timeout": nats_timeout})
+    async with stack(nats_server, mongo_server, reads=reads) as running:
         await running.status.writes("backups", row())
         yield running
 
@@ -246,6 +248,7 @@ async def test_a_cluster_that_nobody_serves_does_not_answer(made):
     assert "executor of eu1" in response.json()["detail"]
 
 
+@takes_nats_away
 async def test_without_nats_it_is_nats_that_is_away(made):
     made.nats.kill()
 
@@ -297,6 +300,7 @@ async def test_logs_and_results_stay_when_their_cluster_cannot_give_them(made, d
     assert tail.text == 'level=info msg="item 1999"\n'
 
 
+@takes_nats_away
 async def test_logs_stay_when_nobody_serves_the_cluster_or_nats_is_away(made):
     await keep(made, Artifact.LOG, LOG)
     assert (await read(made, "logs")).content == LOG

@@ -18,13 +18,14 @@ from tests.support.gateway import (
     backup_document,
     backup_item,
     cluster_document,
-    eventually,
     operation_item,
     running,
     stack,
     tokens_file,
 )
 from tests.support.servers import free_port
+from tests.support.timing import takes_nats_away
+from tests.support.waiting import eventually
 
 WANTED = {"name": "shop", "cluster": "eu1", "scope": {"kind": "specific", "namespaces": ["shop"]}, "labels": {"team": "shop"}}
 
@@ -94,7 +95,9 @@ async def test_an_accepted_operation_without_its_row_is_still_an_operation(made)
         await made.status.announces("operation", item)
 
     async with answering(made, accept):
-        response = await ask(made, prefer="wait=3")
+        operation = (await ask(made, idempotency_key="k1", prefer="respond-async")).json()["id"]
+        await eventually("accepted", lambda: made.database["operations"].find_one({"_id": operation}))
+    response = await ask(made, idempotency_key="k1", prefer="wait=1")
     assert (response.status_code, response.json()["state"]) == (202, "Accepted")
 
 
@@ -239,6 +242,7 @@ async def test_one_persons_key_is_not_anothers(nats_server, mongo_server, tmp_pa
         assert len(ids) == 2
 
 
+@takes_nats_away
 async def test_without_nats_the_outcome_is_unknown_and_the_same_key_finds_it_later(made):
     made.nats.kill()
     response = await ask(made, idempotency_key="k1")
@@ -271,6 +275,7 @@ async def test_a_command_whose_confirmation_was_lost_is_found_again(made):
     assert (again.status_code, again.json()["id"], await made.commands()) == (202, operation, 1)
 
 
+@takes_nats_away
 async def test_a_server_that_hangs_is_an_unknown_outcome_too(made):
     first = await ask(made, idempotency_key="k1")
     made.nats.pause()
@@ -300,6 +305,7 @@ async def test_an_unknown_operation_is_not_found(made, unknown):
     assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found")
 
 
+@takes_nats_away
 async def test_a_gateway_that_starts_before_nats_answers_what_it_can(nats_server, mongo_server):
     async with stack(nats_server, mongo_server) as made:
         made.nats.kill()

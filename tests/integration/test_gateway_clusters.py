@@ -4,7 +4,9 @@ import pytest
 
 from services.gateway.settings import GatewayHttp
 from shared.messaging.topology import COMMANDS, executor_consumer
-from tests.support.gateway import API, answering, cluster_document, eventually, running, settings_for, stack, tokens_file
+from tests.support.gateway import API, answering, cluster_document, running, settings_for, stack, tokens_file
+from tests.support.timing import takes_nats_away
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -37,6 +39,7 @@ async def test_registering_again_just_so_is_no_error_and_otherwise_a_conflict(ma
     assert (other.status_code, other.json()["type"]) == (409, "/problems/cluster-exists")
 
 
+@takes_nats_away
 async def test_without_nats_nothing_is_registered_and_asking_again_heals(made):
     made.nats.kill()
     response = await made.client.post(f"{API}/clusters", json=NEW)

@@ -8,6 +8,8 @@ from shared.contracts.documents import to_document
 from shared.contracts.phases import OperationState
 from shared.contracts.refusals import Code, refusal
 from tests.support.gateway import API, answering, backup_document, backup_item, stack
+from tests.support.timing import takes_nats_away
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -50,7 +52,9 @@ async def test_a_deletion_that_takes_longer_is_an_operation(made):
         await made.status.ends(command, OperationState.ACCEPTED)
 
     async with answering(made, accept):
-        response = await delete(made, prefer="wait=1")
+        operation = (await delete(made, idempotency_key="k1", prefer="respond-async")).json()["id"]
+        await eventually("accepted", lambda: made.database["operations"].find_one({"_id": operation}))
+    response = await delete(made, idempotency_key="k1", prefer="wait=1")
     body = response.json()
     assert (response.status_code, body["state"], body["kind"]) == (202, "Accepted", "backup.delete")
     assert response.headers["location"] == f"{API}/operations/{body['id']}"
@@ -122,6 +126,7 @@ async def test_a_key_still_stands_for_its_deletion_when_the_backup_has_got_anoth
     assert await made.commands() == 1
 
 
+@takes_nats_away
 async def test_without_nats_the_outcome_is_unknown_and_without_the_database_nothing_is_sent(made):
     made.nats.kill()
     lost = await delete(made, idempotency_key="k1")
@@ -163,6 +168,7 @@ async def test_many_again_with_one_key_are_the_same_operations(made):
     assert changed["items"][0]["problem"]["type"] == "/problems/idempotency-key-reused"
 
 
+@takes_nats_away
 async def test_many_while_nats_is_away_are_not_said_to_be_stored(made):
     made.nats.kill()
     response = await delete_many(made, "b1")

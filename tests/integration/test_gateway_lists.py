@@ -1,6 +1,5 @@
 """What the API shows: lists, filters, pages and details over a real database, and what it says while that is away."""
 
-import asyncio
 import itertools
 import random
 import time
@@ -12,6 +11,7 @@ from services.gateway.store import Store, opened
 from shared.contracts.documents import to_document
 from shared.contracts.phases import BackupStatus
 from shared.contracts.views import Creator, ScheduleRef, Size
+from shared.messaging.outcomes import Unavailable
 from shared.runtime.settings import MongoSettings
 from tests.support.gateway import (
     API,
@@ -19,11 +19,12 @@ from tests.support.gateway import (
     backup_document,
     backup_item,
     cluster_document,
-    eventually,
     location_document,
     stack,
 )
 from tests.support.servers import MongoServer
+from tests.support.timing import BRIEF
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -393,7 +394,7 @@ async def test_storage_locations_of_the_fleet_and_of_one_cluster(made):
 
 
 async def test_without_the_database_reads_say_so_quickly_and_writes_still_reach_the_cluster(nats_server, tmp_path):
-    mongo = MongoServer(tmp_path / "mongo")
+    mongo = MongoServer(tmp_path / "mongo", timeout=BRIEF)
     if mongo.external:
         pytest.skip("the database is not ours to stop")
     mongo.start()
@@ -405,10 +406,11 @@ async def test_without_the_database_reads_say_so_quickly_and_writes_still_reach_
         wanted = {"name": "shop", "cluster": "eu1", "scope": {"kind": "all"}}
         begun = time.monotonic()
         early = await made.client.post(f"{API}/backups", json=wanted)
-        assert (early.status_code, time.monotonic() - begun < 4) == (202, True), "waited for the database more than once"
+        assert early.status_code == 202
+        assert time.monotonic() - begun < 2 * BRIEF, "waited for the database more than once"
         begun = time.monotonic()
         response = await made.client.get(f"{API}/backups")
-        assert time.monotonic() - begun < 4
+        assert time.monotonic() - begun < 2 * BRIEF
         assert (response.status_code, response.json()["dependency"]) == (503, "mongodb")
         asked = await made.client.post(f"{API}/backups", json=wanted, headers={"Idempotency-Key": "k"})
         assert (asked.status_code, asked.json()["state"], await made.commands()) == (202, "Queued", 2)
@@ -423,7 +425,7 @@ async def test_without_the_database_reads_say_so_quickly_and_writes_still_reach_
         assert (await made.client.get(f"{API}/backups")).json()["dependency"] == "mongodb"
         assert (await made.client.post(f"{API}/backups", json=wanted)).json()["state"] == "Queued"
         again = await made.client.post(f"{API}/backups", json=wanted, headers={"Idempotency-Key": "k"})
-        assert time.monotonic() - begun < 1, "waited for a database that was known to be away"
+        assert time.monotonic() - begun < BRIEF, "waited for a database that was known to be away"
         told = again.json()
         assert (again.status_code, told["dependency"], told["operationId"]) == (503, "mongodb", asked.json()["id"])
         mongo.start()
@@ -441,22 +443,21 @@ async def test_a_database_that_hangs_is_away_too(nats_server, tmp_path):
     mongo.start()
     try:
         async with opened(MongoSettings(url=mongo.url, database="x", timeout=0.5)) as store:
-            await store.ping()
-            mongo.pause()
-            begun = time.monotonic()
-            with pytest.raises(Exception, match="mongodb"):
-                await store.backup("b")
-            assert time.monotonic() - begun < 3
-            mongo.resume()
 
-            async def back():
-                await asyncio.sleep(0)
+            async def answers():
                 try:
                     await store.ping()
-                except Exception:  # noqa: BLE001 - until it is back
+                except Unavailable:
                     return False
                 return True
 
-            await eventually("the database is back", back)
+            await eventually("the database answers", answers)
+            mongo.pause()
+            begun = time.monotonic()
+            with pytest.raises(Unavailable, match="mongodb"):
+                await store.backup("b")
+            assert time.monotonic() - begun < 15, "waited for longer than it was told to"
+            mongo.resume()
+            await eventually("the database is back", answers)
     finally:
         mongo.kill()

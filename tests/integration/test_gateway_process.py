@@ -10,7 +10,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from shared.contracts.artifacts import Artifact
 from shared.contracts.documents import to_document
@@ -28,13 +27,15 @@ from tests.support.gateway import (
     backup_item,
     captured,
     cluster_document,
-    eventually,
     operation_item,
     serving,
     stack,
 )
 from tests.support.schedules import decides, row_of, tick
 from tests.support.servers import free_port
+from tests.support.waiting import PATIENCE, eventually
+
+GRACE = 60
 
 
 async def test_the_process_serves_and_stops_when_it_is_asked_to(nats_server, mongo_server, tmp_path):
@@ -47,11 +48,12 @@ async def test_the_process_serves_and_stops_when_it_is_asked_to(nats_server, mon
         "LEEWARD_MONGO__URL": mongo_server.url,
         "LEEWARD_MONGO__DATABASE": mongo_server.settings().database,
         "LEEWARD_HTTP__PORT": str(port),
+        "LEEWARD_GRACE": str(GRACE),
     }
     with (tmp_path / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.gateway", env=environment, stderr=log)
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE) as client:
 
             async def ready():
                 assert process.returncode is None, (tmp_path / "log").read_text()
@@ -60,11 +62,11 @@ async def test_the_process_serves_and_stops_when_it_is_asked_to(nats_server, mon
                 except httpx2.TransportError:
                     return False
 
-            await eventually("ready", ready, timeout=30)
+            await eventually("ready", ready)
             async with client.stream("GET", f"{API}/events") as stream:
                 assert stream.status_code == 200
                 process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(8):
+                async with asyncio.timeout(GRACE / 2):  # the stream does not end by itself
                     assert await process.wait() == 0
         text = (tmp_path / "log").read_text()
         assert '"event": "stopped"' in text
@@ -123,7 +125,6 @@ values = ["1h", "30m"]
 """What there is: requests for what there is not all end in the same 404."""
 
 
-@pytest.mark.timeout(300)
 async def test_no_request_that_the_document_allows_or_forbids_meets_a_fault_or_an_answer_it_does_not_tell_of(
     nats_server, mongo_server, tmp_path
 ):

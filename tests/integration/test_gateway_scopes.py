@@ -14,12 +14,13 @@ from tests.support.gateway import (
     backup_document,
     backup_item,
     cluster_document,
-    eventually,
     operation_item,
     running,
     stack,
 )
 from tests.support.servers import MongoServer, free_port
+from tests.support.timing import BRIEF
+from tests.support.waiting import eventually
 
 OWN = {"productionSelector": {"matchLabels": {"tier": "1"}}, "dataMovers": ["ours"]}
 PRODUCTION = {"name": "shop", "cluster": "eu1", "scope": {"kind": "production", "excludedNamespaces": ["test-*"]}}
@@ -72,7 +73,7 @@ async def test_a_key_stands_for_the_same_request_also_when_the_selectors_have_ch
 
 async def test_selectors_are_never_guessed(nats_server, tmp_path):
     """A gateway that has seen the registration goes by it while the database is away; one that has not sends nothing."""
-    mongo = MongoServer(tmp_path / "mongo")
+    mongo = MongoServer(tmp_path / "mongo", timeout=BRIEF)
     if mongo.external:
         pytest.skip("the database is not ours to stop")
     mongo.start()

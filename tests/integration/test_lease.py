@@ -3,8 +3,8 @@
 import asyncio
 
 from shared.messaging.lease import Lease
-from shared.messaging.topology import LEASES
-from tests.support.timing import TIMING
+from shared.messaging.topology import LEASES, ensure
+from tests.support.timing import LONG_LEASES, TIMING
 from tests.support.waiting import eventually
 
 
@@ -17,6 +17,7 @@ async def hold(lease: Lease, working: list[str]) -> None:
 
 
 async def test_a_lease_that_was_renewed_is_given_back_at_once_too(admin, as_user):
+    await ensure(admin.stream, timing=LONG_LEASES)
     connection, working = await as_user("executor"), []
     one = asyncio.create_task(hold(Lease(connection, "executor.eu1", "one", TIMING.lease_ttl), working))
     await eventually("held", lambda: working == ["one"])
@@ -30,7 +31,7 @@ async def test_a_lease_that_was_renewed_is_given_back_at_once_too(admin, as_user
     one.cancel()
     await asyncio.wait({one})
     two = asyncio.create_task(hold(Lease(connection, "executor.eu1", "two", TIMING.lease_ttl), working))
-    await eventually("taken over", lambda: working == ["one", "two"], timeout=TIMING.lease_ttl / 2)
+    await eventually("taken over", lambda: working == ["one", "two"], timeout=LONG_LEASES.lease_ttl / 2)
     two.cancel()
     await asyncio.wait({two})
 

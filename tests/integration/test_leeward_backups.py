@@ -31,7 +31,8 @@ from tests.support.gateway import (
     serving,
     stack,
 )
-from tests.support.waiting import eventually
+from tests.support.timing import PATIENT
+from tests.support.waiting import PATIENCE, eventually
 
 CONTENTS = random.Random(1).randbytes(3 * MAX_CHUNK + 77)
 FILES = {
@@ -49,7 +50,8 @@ NAMESPACES = [
 
 @pytest.fixture
 async def made(nats_server, mongo_server):
-    async with stack(nats_server, mongo_server, reads=ReadSettings(timeout=1, tries=1, pause=0.01, patience=20)) as running:
+    reads = ReadSettings(timeout=PATIENT, tries=1, pause=0.01)
+    async with stack(nats_server, mongo_server, reads=reads) as running:
         await running.status.writes("cluster_state", cluster_document("eu1", namespaces=NAMESPACES))
         await running.status.writes("backups", *(row(name) for name in ("shop", "cart")))
         yield running
@@ -214,7 +216,7 @@ async def test_on_a_terminal_the_person_is_asked_and_ctrl_c_means_no_at_once(mad
     command = ("backup", "delete", "shop", "--wait")
     try:
         async with (
-            asyncio.timeout(60),
+            asyncio.timeout(PATIENCE),
             answering(made, made.status.deletes),
             begun(folder, *command, stdin=theirs) as process,
         ):

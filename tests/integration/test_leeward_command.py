@@ -23,13 +23,13 @@ from tests.support.gateway import (
     backup_document,
     backup_item,
     cluster_document,
-    eventually,
     location_document,
     running,
     stack,
     tokens_file,
 )
 from tests.support.servers import free_port
+from tests.support.waiting import eventually
 
 
 @pytest.fixture

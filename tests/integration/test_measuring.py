@@ -14,8 +14,8 @@ from shared.contracts.artifacts import Artifact
 from simulator.velero.faults import Flaw
 from simulator.velero.storage import FILES
 from tests.integration.executor_harness import MEASURING, velero_backup
-from tests.support.sites import PATIENT, furnished
-from tests.support.waiting import eventually
+from tests.support.sites import WITH_VELERO, furnished
+from tests.support.waiting import PATIENCE, eventually
 
 
 def measured(world, name="b"):
@@ -30,7 +30,7 @@ def captured(world, artifact):
 
 @asynccontextmanager
 async def watched(world, measuring=MEASURING, **more):
-    async with furnished(world, **more) as site, world.executor(measuring=measuring, rhythm=PATIENT):
+    async with furnished(world, **more) as site, world.executor(measuring=measuring, rhythm=WITH_VELERO):
         yield site
 
 
@@ -70,12 +70,12 @@ async def test_a_backup_is_measured_when_it_has_ended_and_its_texts_are_kept(wor
 
 async def test_the_event_stream_is_the_memory_also_after_a_restart(world):
     async with furnished(world) as site:
-        async with world.executor(rhythm=PATIENT):
+        async with world.executor(rhythm=WITH_VELERO):
             site.backup("b")
             await site.until("b")
             await until_measured(world)
         site.cluster.faults.calls.clear()
-        async with world.executor(rhythm=PATIENT, instance="two"):
+        async with world.executor(rhythm=WITH_VELERO, instance="two"):
             site.backup("c")
             await site.until("c")
             await until_measured(world, "c")
@@ -134,7 +134,8 @@ async def test_what_is_away_is_waited_for(world, trouble):
         if trouble == "api":
             site.cluster.faults.fail_next(3, 503, when=lambda call: "downloadrequests" in call.path and call.method == "POST")
         with structlog.testing.capture_logs() as lines:
-            async with world.executor(rhythm=PATIENT):
+            impatient = MEASURING.model_copy(update={"signing": 1.0})
+            async with world.executor(rhythm=WITH_VELERO, measuring=impatient if trouble == "velero" else MEASURING):
                 await eventually("tried", lambda: [line for line in lines if line["event"] == "not measured yet"])
                 assert measured(world) == []
                 site.cloud.faults.clear()
@@ -159,7 +160,7 @@ async def test_what_is_removed_while_it_is_looked_into_is_not_taken_for_small(wo
             return False
 
         site.cluster.faults.fail_next(when=deleted_meanwhile)
-        async with world.executor(rhythm=PATIENT, measuring=MEASURING.model_copy(update={"at_once": 1})):
+        async with world.executor(rhythm=WITH_VELERO, measuring=MEASURING.model_copy(update={"at_once": 1})):
             await eventually("looked into", lambda: len(asked) >= 7)
             site.backup("c")
             await site.until("c")
@@ -176,11 +177,10 @@ async def test_a_storm_of_old_backups_delays_no_command_and_the_newest_come_firs
         cluster.store.create("backups", made, "velero")
     async with world.executor(measuring=MEASURING.model_copy(update={"pause": 0.02})):
         await eventually("begun", lambda: world.heard.of("backup", "measured"))
-        begun = asyncio.get_running_loop().time()
         await world.ask("op1", name="new", scope={"kind": "all"})
         await eventually("accepted", lambda: world.answers("op1") == ["accepted"])
-        assert asyncio.get_running_loop().time() - begun < 3
-        await eventually("all", lambda: len(world.heard.of("backup", "measured")) >= 300, timeout=60)
+        assert len(world.heard.of("backup", "measured")) < 150, "the command has waited for the storm"
+        await eventually("all", lambda: len(world.heard.of("backup", "measured")) >= 300)
     names = [e.data.backup.name for e in world.heard.of("backup", "measured")]
     assert len(set(names)) == len(names) == 300
     places = [names.index(f"old-{n:03}") for n in (299, 150, 0)]
@@ -192,12 +192,12 @@ async def test_however_much_there_is_to_think_about_others_find_a_thread():
 
     def think():
         begun.set()
-        free.wait(30)
+        free.wait(120)
 
     busy = [asyncio.create_task(aside(think)) for _ in range(100)]
     try:
         await eventually("thinking", begun.is_set)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await asyncio.get_running_loop().getaddrinfo("localhost", 80)
     finally:
         free.set()
@@ -234,7 +234,7 @@ async def test_a_long_log_is_kept_from_its_beginning_and_says_that_it_is_cut(wor
         errors = {"errors": {"namespaces": {"shop": [f"error {n} " + "x" * 1000 for n in range(12_000)]}}, "warnings": {}}
         site.cloud.put("velero", FILES["BackupLog"].format(name="b"), gzip.compress(lines, 1))
         site.cloud.put("velero", FILES["BackupResults"].format(name="b"), gzip.compress(json.dumps(errors).encode(), 1))
-        async with world.executor(rhythm=PATIENT):
+        async with world.executor(rhythm=WITH_VELERO):
             found = await until_measured(world)
     packed, cut = captured(world, Artifact.LOG)
     text = gzip.decompress(packed)
@@ -250,16 +250,16 @@ async def test_a_long_log_is_kept_from_its_beginning_and_says_that_it_is_cut(wor
 
 async def test_only_who_holds_the_lease_measures_and_the_other_takes_over(world):
     async with furnished(world) as site:
-        async with world.executor(rhythm=PATIENT, instance="one"):
+        async with world.executor(rhythm=WITH_VELERO, instance="one"):
             site.backup("b")
             await site.until("b")
             await until_measured(world)
-            async with world.executor(rhythm=PATIENT, instance="two"):
+            async with world.executor(rhythm=WITH_VELERO, instance="two"):
                 site.backup("c")
                 await site.until("c")
                 await until_measured(world, "c")
                 assert len(measured(world, "c")) == 1
-        async with world.executor(rhythm=PATIENT, instance="three"):
+        async with world.executor(rhythm=WITH_VELERO, instance="three"):
             site.backup("d")
             await site.until("d")
             await until_measured(world, "d")

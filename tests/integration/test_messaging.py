@@ -23,8 +23,8 @@ from shared.messaging.pull import pull
 from shared.messaging.topology import COMMANDS, DEAD_LETTERS, EPOCHS, EVENTS, LEASES, STATE, ensure, executor_consumer
 from shared.runtime.health import Health
 from tests.support.messages import NOW, backup_command, envelope
-from tests.support.timing import TIMING
-from tests.support.waiting import eventually
+from tests.support.timing import LONG_LEASES, PATIENT, TIMING, takes_nats_away
+from tests.support.waiting import PATIENCE, eventually, subscribed
 
 
 def subject_of(command):
@@ -86,6 +86,7 @@ async def test_the_stream_itself_refuses_one_key_for_two_clusters_under_differen
     assert (await admin.stream.stream_info(COMMANDS)).state.messages == 1
 
 
+@takes_nats_away
 async def test_without_an_answer_the_outcome_is_unknown_and_saying_it_again_is_safe(nats_server, admin, as_user):
     gateway = await as_user("gateway")
     publisher, command = Publisher(gateway), backup_command("op1")
@@ -166,6 +167,7 @@ async def test_a_user_can_say_only_what_is_its_own(nats_server, admin, user, sub
         heard.append(message.subject)
 
     await admin.client.subscribe(">", cb=hear)
+    await subscribed(admin)
     refused: list[str] = []
 
     async def on_error(error: Exception) -> None:
@@ -177,7 +179,7 @@ async def test_a_user_can_say_only_what_is_its_own(nats_server, admin, user, sub
     try:
         await client.publish(subject, b"{}")
         await client.flush()
-        await eventually("refused", lambda: any("permissions violation" in r.lower() for r in refused), timeout=5)
+        await eventually("refused", lambda: any("permissions violation" in r.lower() for r in refused))
     finally:
         await client.close()
     assert subject not in heard
@@ -247,7 +249,7 @@ async def test_nobody_makes_the_broker_say_what_he_may_not_say_himself(nats_serv
             await admin.stream.publish(subject, b"", headers=claim)
         await admin.stream.publish("$KV.lw_epochs.eu1", b"", headers=claim)
     await admin.client.subscribe(">", cb=hear)
-    await _subscribed(admin)
+    await subscribed(admin)
     client = await nats.connect(f"nats://127.0.0.1:{nats_server.port}", user=user, password=nats_server.passwords[user])
     try:
         for reply in FORGED:
@@ -279,7 +281,7 @@ async def test_an_agent_has_all_that_its_work_needs(admin, as_user):
             seen.append(message.data)
             match len(seen):
                 case 1:
-                    await message.ack_sync(timeout=2)
+                    await message.ack_sync(timeout=PATIENT)
                 case 2:
                     await message.nak()
                 case 3:
@@ -316,7 +318,7 @@ async def test_an_agent_has_all_that_its_work_needs(admin, as_user):
 async def test_the_gateway_asks_an_agent_and_the_hub_executor_and_hears_what_status_tells(admin, as_user):
     gateway, status = await as_user("gateway"), await as_user("status")
     with pytest.raises(nats.errors.NoRespondersError):
-        await gateway.client.request("lw.rpc.eu1.logs", b"", timeout=2)
+        await gateway.client.request("lw.rpc.eu1.logs", b"", timeout=PATIENT)
     for user, subject in (("cluster-eu1", "lw.rpc.eu1.logs"), ("executor", "lw.hub.eu1.logs")):
         server = await as_user(user)
 
@@ -324,12 +326,12 @@ async def test_the_gateway_asks_an_agent_and_the_hub_executor_and_hears_what_sta
             await message.respond(b"x" * 512 * 1024)
 
         await server.client.subscribe(subject, cb=answer)
-        await _subscribed(server)
-        assert len((await gateway.client.request(subject, b"", timeout=2)).data) == 512 * 1024
+        await subscribed(server)
+        assert len((await gateway.client.request(subject, b"", timeout=PATIENT)).data) == 512 * 1024
     told = await gateway.client.subscribe("lw.live.>")
-    await _subscribed(gateway)
+    await subscribed(gateway)
     await status.client.publish("lw.live.eu1.backup.v1", b"half")
-    assert (await told.next_msg(timeout=2)).data == b"half"
+    assert (await told.next_msg(timeout=PATIENT)).data == b"half"
 
 
 async def test_nobody_comes_in_without_a_name(nats_server):
@@ -351,7 +353,7 @@ async def test_a_user_cannot_listen_to_others(nats_server, admin, user, subject)
     try:
         await client.subscribe(subject)
         await client.flush()
-        await eventually("refused", lambda: any("permissions violation" in r.lower() for r in refused), timeout=5)
+        await eventually("refused", lambda: any("permissions violation" in r.lower() for r in refused))
     finally:
         await client.close()
 
@@ -386,7 +388,7 @@ async def test_a_lease_has_one_holder_and_another_takes_over_when_it_falls_silen
     await asyncio.wait({two}, timeout=TIMING.lease_ttl * 1.5)
     assert working == ["one"], "the second waits while the first renews"
     await first.client.close()  # as if the process were gone: nothing is released
-    await eventually("taken over", lambda: working == ["one", "two"], timeout=10)
+    await eventually("taken over", lambda: working == ["one", "two"])
     for task in (one, two):
         task.cancel()
     await asyncio.wait({one, two})
@@ -395,6 +397,7 @@ async def test_a_lease_has_one_holder_and_another_takes_over_when_it_falls_silen
 
 
 async def test_a_released_lease_is_free_at_once(admin, as_user):
+    await ensure(admin.stream, timing=LONG_LEASES)
     working: list[str] = []
 
     async def work(name):
@@ -407,7 +410,7 @@ async def test_a_released_lease_is_free_at_once(admin, as_user):
     one.cancel()
     await asyncio.wait({one})
     two = asyncio.create_task(Lease(connection, "executor.eu1", "two", TIMING.lease_ttl).work(lambda: work("two")))
-    await eventually("taken over", lambda: working == ["one", "two"], timeout=1.0)
+    await eventually("taken over", lambda: working == ["one", "two"], timeout=LONG_LEASES.lease_ttl / 2)
     two.cancel()
     await asyncio.wait({two})
 
@@ -417,12 +420,13 @@ async def test_a_failure_of_the_work_is_the_failure_of_the_lease(admin, as_user)
         raise ValueError("boom")
 
     with pytest.raises(ValueError, match="boom"):
-        await asyncio.wait_for(Lease(await as_user("executor"), "executor.eu1", "one", TIMING.lease_ttl).work(fail), 5)
+        await asyncio.wait_for(Lease(await as_user("executor"), "executor.eu1", "one", TIMING.lease_ttl).work(fail), PATIENCE)
 
 
 # ---------------------------------------------------------------- feed
 
 
+@takes_nats_away
 async def test_the_feed_is_in_order_and_resumes_anywhere_also_across_the_brokers_death(nats_server, admin, as_user):
     status, gateway = await as_user("status"), await as_user("gateway")
     seen: list[int] = []
@@ -438,9 +442,9 @@ async def test_the_feed_is_in_order_and_resumes_anywhere_also_across_the_brokers
     await eventually("what came after the first", lambda: seen == [2, 3])
     nats_server.kill()
     nats_server.start()
-    await eventually("back", lambda: status.client.is_connected and gateway.client.is_connected, timeout=20)
+    await eventually("back", lambda: status.client.is_connected and gateway.client.is_connected)
     await eventually("said", lambda: _try(tell_state(status, 4)))
-    await eventually("nothing lost, nothing twice", lambda: seen == [2, 3, 4], timeout=20)
+    await eventually("nothing lost, nothing twice", lambda: seen == [2, 3, 4])
     task.cancel()
     await asyncio.wait({task})
     assert (await admin.stream.stream_info(STATE)).state.messages == 4
@@ -451,7 +455,7 @@ async def test_a_change_that_cannot_be_read_is_buried_and_the_feed_goes_on(admin
     await admin.stream.publish("lw.state.eu1.backup.Odd.v1", b"not json")
     await tell_state(status, 1)
     feed = follow(gateway, Health().depends_on("feed"), 0)
-    entry = await asyncio.wait_for(anext(feed), 5)
+    entry = await asyncio.wait_for(anext(feed), PATIENCE)
     await feed.aclose()
     assert entry.envelope.data.seq == 1
     letter = json.loads((await admin.stream.get_msg(DEAD_LETTERS, seq=1)).data)["data"]
@@ -475,12 +479,6 @@ async def test_an_epoch_is_shared_by_all_watchers_of_a_cluster(admin, as_user):
 
 def _accepted():
     return Accepted(noun="backup", object=Observed(epoch=1, uid="u", resource_version=3, namespace="v", name="b", object={}))
-
-
-async def _subscribed(connection) -> None:
-    """Wait until the server knows the subscriptions: the client's first ping overtakes what it has not yet sent."""
-    for _ in range(2):
-        await connection.client.flush()
 
 
 async def _settled(js) -> bool:

@@ -16,6 +16,7 @@ from kubernetes.aio import client, config, watch
 
 from simulator import Manner, Rule, SimulatedCluster, User
 from simulator.errors import ApiError
+from tests.support.waiting import PATIENCE, eventually
 
 VELERO = ("velero.io", "v1", "velero")
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
@@ -34,7 +35,7 @@ async def cluster():
 
 @pytest.fixture
 async def http(cluster):
-    async with aiohttp.ClientSession(cluster.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
+    async with aiohttp.ClientSession(cluster.url, timeout=aiohttp.ClientTimeout(total=PATIENCE)) as session:
         yield session
 
 
@@ -58,9 +59,9 @@ class Stream:
     def __init__(self, response):
         self.response = response
 
-    async def next(self, seconds=5):
+    async def next(self):
         """The next event, or None at the end of the stream."""
-        line = await asyncio.wait_for(self.response.content.readline(), seconds)
+        line = await asyncio.wait_for(self.response.content.readline(), PATIENCE)
         return json.loads(line) if line else None
 
     async def names(self, count):
@@ -74,13 +75,6 @@ async def watching(http, path=BACKUPS, **query):
     async with http.get(path, params={"watch": "1", **query}) as response:
         assert response.status == 200
         yield Stream(response)
-
-
-async def until(condition, seconds=5):
-    """Wait for something that the server does on its own."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 (the server has no event for what its client does)
-            await asyncio.sleep(0.005)
 
 
 # The official client
@@ -123,7 +117,7 @@ async def test_the_official_client_watches(kube, cluster):
     api = client.CustomObjectsApi(kube)
     cluster.store.create("backups", backup("first"), "velero")
     seen = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         async for event in stream.stream(api.list_namespaced_custom_object, *VELERO, "backups", resource_version="0"):
             seen.append((event["type"], event["object"]["metadata"]["name"]))
             if len(seen) == 1:
@@ -385,15 +379,19 @@ async def test_bookmarks_carry_the_newest_version_of_the_cluster():
         watching(http, resourceVersion=str(cluster.store.revision), allowWatchBookmarks="true") as stream,
     ):
         cluster.store.create("restores", {"metadata": {"name": "r"}}, "velero")
-        event = await stream.next()
-        assert event["type"] == "BOOKMARK"
-        assert event["object"]["metadata"] == {"resourceVersion": str(cluster.store.revision)}
+
+        async def newest():
+            event = await stream.next()
+            assert (event["type"], set(event["object"]["metadata"])) == ("BOOKMARK", {"resourceVersion"})
+            return event["object"]["metadata"]["resourceVersion"] == str(cluster.store.revision)
+
+        await eventually("the newest version", newest)  # the first one may have been on its way before
 
 
 async def test_a_watch_whose_client_has_left_is_forgotten(http, cluster):
     async with watching(http):
-        await until(lambda: cluster.faults.open_watches == 1)
-    await until(lambda: cluster.faults.open_watches == 0)
+        await eventually("the server has noticed", lambda: cluster.faults.open_watches == 1)
+    await eventually("the server has noticed", lambda: cluster.faults.open_watches == 0)
 
 
 # Faults
@@ -401,12 +399,12 @@ async def test_a_watch_whose_client_has_left_is_forgotten(http, cluster):
 
 async def test_requests_and_watches_hang_until_released(http, cluster):
     async with watching(http, resourceVersion=str(cluster.store.revision)) as stream:
-        await until(lambda: cluster.faults.open_watches == 1)
+        await eventually("the server has noticed", lambda: cluster.faults.open_watches == 1)
         cluster.faults.hang()
         cluster.store.create("backups", backup("meanwhile"), "velero")
         reading = asyncio.create_task(stream.next())
         asking = asyncio.create_task(answer(http.post(BACKUPS, json=backup("asked"))))
-        await until(lambda: cluster.faults.calls[-1].method == "POST")
+        await eventually("the server has noticed", lambda: cluster.faults.calls[-1].method == "POST")
         done, _ = await asyncio.wait((reading, asking), timeout=0.2)
         assert not done
         assert cluster.store.find("backups", "asked", "velero") is None
@@ -418,18 +416,18 @@ async def test_requests_and_watches_hang_until_released(http, cluster):
 async def test_a_cluster_that_hangs_can_be_stopped(cluster, http):
     cluster.faults.hang()
     asking = asyncio.create_task(answer(http.get(BACKUPS)))
-    await until(lambda: cluster.faults.calls)
-    async with asyncio.timeout(2):
+    await eventually("the server has noticed", lambda: cluster.faults.calls)
+    async with asyncio.timeout(PATIENCE / 2):
         await cluster.stop()
     with pytest.raises(aiohttp.ClientError):
         await asking
 
 
 async def test_a_slow_cluster_can_be_stopped_without_delay(cluster, http):
-    cluster.faults.slow(60)
+    cluster.faults.slow(PATIENCE)
     asking = asyncio.create_task(answer(http.get(BACKUPS)))
-    await until(lambda: cluster.faults.calls)
-    async with asyncio.timeout(0.5):
+    await eventually("the server has noticed", lambda: cluster.faults.calls)
+    async with asyncio.timeout(PATIENCE / 2):
         await cluster.stop()
     with pytest.raises(aiohttp.ClientError):
         await asking
@@ -447,7 +445,7 @@ async def test_a_stopped_server_refuses_and_comes_back_with_everything_on_the_sa
     await answer(http.post(BACKUPS, json=backup()))
     url = cluster.url
     async with watching(http, resourceVersion=str(cluster.store.revision)) as stream:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE / 2):
             await cluster.stop()
         with pytest.raises(aiohttp.ClientError):
             await stream.next()
@@ -474,7 +472,7 @@ async def test_a_restart_expires_older_versions(http, cluster):
 @pytest.mark.parametrize("reset", [False, True])
 async def test_watches_are_cut_and_requests_are_not(http, cluster, reset):
     async with watching(http) as stream:
-        await until(lambda: cluster.faults.open_watches == 1)
+        await eventually("the server has noticed", lambda: cluster.faults.open_watches == 1)
         assert cluster.faults.cut_watches(reset=reset) == 1
         if reset:
             with pytest.raises(aiohttp.ClientError):
@@ -515,7 +513,7 @@ async def test_a_restored_etcd_loses_objects_silently_and_its_versions_fall(http
     await answer(http.post(BACKUPS, json=backup("lost")))
     _, before = await answer(http.get(BACKUPS))
     async with watching(http, resourceVersion=before["metadata"]["resourceVersion"]) as stream:
-        await until(lambda: cluster.faults.open_watches == 1)
+        await eventually("the server has noticed", lambda: cluster.faults.open_watches == 1)
         cluster.restore_etcd(snapshot)
         with pytest.raises(aiohttp.ClientError):
             await stream.next()
@@ -542,7 +540,7 @@ async def test_a_rebuilt_cluster_is_another_one_under_the_same_address(http, clu
 async def test_clear_withdraws_every_order(http, cluster):
     cluster.faults.fail_next(5)
     cluster.faults.hang()
-    cluster.faults.slow(60)
+    cluster.faults.slow(PATIENCE)
     cluster.faults.clear()
     assert (await answer(http.get(BACKUPS)))[0] == 200
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.support.servers import free_port
+from tests.support.waiting import PATIENCE
 
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
 
@@ -34,7 +35,7 @@ class Process:
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal and return the exit code and what it wrote to stderr."""
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=20)
+        _, errors = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, errors
 
 
@@ -49,7 +50,7 @@ def running(*options: str):
 
 
 def get(url: str, token: str = "") -> dict:
-    answer = httpx2.get(url, headers={"authorization": f"Bearer {token}"} if token else {}, timeout=10)
+    answer = httpx2.get(url, headers={"authorization": f"Bearer {token}"} if token else {}, timeout=PATIENCE)
     answer.raise_for_status()
     return answer.json()
 
@@ -59,13 +60,13 @@ def test_a_killed_process_returns_with_every_object_and_its_versions(tmp_path):
     with running(*options) as first:
         for index in range(50):
             made = {"metadata": {"name": f"b{index}"}, "spec": {}, "apiVersion": "velero.io/v1", "kind": "Backup"}
-            httpx2.post(first.said["eu1"] + BACKUPS, json=made, timeout=10).raise_for_status()
-        httpx2.delete(first.said["eu1"] + f"{BACKUPS}/b7", timeout=10).raise_for_status()
+            httpx2.post(first.said["eu1"] + BACKUPS, json=made, timeout=PATIENCE).raise_for_status()
+        httpx2.delete(first.said["eu1"] + f"{BACKUPS}/b7", timeout=PATIENCE).raise_for_status()
         before = [get(first.said[name] + BACKUPS) for name in ("eu1", "us1")]
         first.end(signal.SIGKILL)
     with running(*options) as second:
         assert [get(second.said[name] + BACKUPS) for name in ("eu1", "us1")] == before
-        old = httpx2.get(second.said["eu1"] + BACKUPS, params={"watch": "1", "resourceVersion": "201"}, timeout=10)
+        old = httpx2.get(second.said["eu1"] + BACKUPS, params={"watch": "1", "resourceVersion": "201"}, timeout=PATIENCE)
         assert json.loads(old.text.splitlines()[0])["object"]["code"] == 410
     assert len(before[0]["items"]) == 49
 
@@ -85,7 +86,7 @@ def test_a_taken_port_is_said_in_one_line(tmp_path):
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "simulator", "--port", port]
-        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert port in ended.stderr
@@ -94,24 +95,24 @@ def test_a_taken_port_is_said_in_one_line(tmp_path):
 def test_data_in_use_is_said_in_one_line(tmp_path):
     with running("--no-velero", "--data", str(tmp_path)):
         command = [sys.executable, "-m", "simulator", "--no-velero", "--data", str(tmp_path)]
-        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+        ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PATIENCE)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "in use" in ended.stderr
 
 
 def test_it_ends_with_its_parent(tmp_path):
     """A parent that is killed, and so cannot tell anybody, is survived by nobody."""
-    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    parent = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     with running("--no-velero", "--with-parent", str(parent.pid)) as process:
         parent.kill()
-        assert process.process.wait(timeout=10) == 0
+        assert process.process.wait(timeout=PATIENCE) == 0
     parent.wait()
 
 
 def test_the_token_file_opens_the_door_and_nothing_else_does(tmp_path):
     token, config = tmp_path / "token", tmp_path / "kubeconfig"
     with running("--no-velero", "--token-file", str(token), "--kubeconfig", str(config)) as process:
-        assert httpx2.get(process.said["eu1"] + BACKUPS, timeout=10).status_code == 401
+        assert httpx2.get(process.said["eu1"] + BACKUPS, timeout=PATIENCE).status_code == 401
         assert get(process.said["eu1"] + BACKUPS, token.read_text().strip())["items"] == []
     assert yaml.safe_load(config.read_text())["users"][0]["user"]["token"] == token.read_text().strip()
     assert [path.stat().st_mode & 0o777 for path in (token, config)] == [0o600, 0o600]
@@ -125,7 +126,7 @@ class Orders:
 
     def __call__(self, **order) -> tuple[int, dict]:
         headers = {"authorization": f"Bearer {self.where['token']}"}
-        answer = httpx2.post(self.where["url"], json=order, headers=headers, timeout=10)
+        answer = httpx2.post(self.where["url"], json=order, headers=headers, timeout=PATIENCE)
         return answer.status_code, answer.json()
 
 
@@ -140,7 +141,7 @@ def test_faults_are_ordered_from_outside(tmp_path):
         assert order(cluster="eu1", fault="api-up")[0] == 200
         get(process.said["eu1"] + "/version")
         order(cluster="us1", fault="api-fail", code=503)
-        assert httpx2.get(process.said["us1"] + BACKUPS, timeout=10).status_code == 503
+        assert httpx2.get(process.said["us1"] + BACKUPS, timeout=PATIENCE).status_code == 503
         order(cluster="us1", fault="velero-kill")
         states = order(fault="state")[1]["result"]
         assert [states[name]["velero"]["running"] for name in ("eu1", "us1")] == [True, False]
@@ -151,7 +152,7 @@ def test_bad_orders_are_refused_with_a_reason(tmp_path):
     with running("--no-velero", "--control", str(file)):
         order = Orders(file)
         assert file.stat().st_mode & 0o777 == 0o600
-        assert httpx2.post(order.where["url"], json={"fault": "api-down"}, timeout=10).status_code == 401
+        assert httpx2.post(order.where["url"], json={"fault": "api-down"}, timeout=PATIENCE).status_code == 401
         for bad, reason in (
             ({"fault": "fire"}, "api-down"),
             ({"fault": "api-down", "cluster": "mars"}, "eu1"),

@@ -53,8 +53,9 @@ async def keep(home):
 
 
 def commands_in(home):
-    """The processes that guards run."""
-    return [pid for pid, command in processes_in(home.root).items() if not any("guard.py" in part for part in command)]
+    """The processes that guards run; one that is only being started (it has no words yet) may be a guard itself."""
+    found = processes_in(home.root)
+    return [pid for pid, command in found.items() if any(command) and not any("guard.py" in part for part in command)]
 
 
 def command_in(home):

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -34,7 +34,8 @@ from tests.support.status_service import (
     status_service,
     stored,
 )
-from tests.support.waiting import eventually
+from tests.support.timing import BRIEF
+from tests.support.waiting import PATIENCE, eventually
 
 BACKUPS, OPERATIONS, CLUSTERS = Collection.BACKUPS, Collection.OPERATIONS, Collection.CLUSTER_STATE
 FAR = "2036-11-22T12:00:00Z"
@@ -57,15 +58,11 @@ def life(operation="op1", uid="u1", now=None):
     ]
 
 
-def in_seconds(seconds):
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")  # noqa: TID251
-
-
-async def shows(database, collection, row_id, status, timeout=15.0):
+async def shows(database, collection, row_id, status):
     async def probe():
         return await database.status(collection, row_id) == status
 
-    await eventually(f"{collection} {row_id} is {status}", probe, timeout)
+    await eventually(f"{collection} {row_id} is {status}", probe)
 
 
 async def feed_shows(admin, noun, row_id, statuses):
@@ -112,16 +109,19 @@ async def test_a_cluster_and_its_locations(nats_server, admin, as_user, database
 
 
 async def test_time_alone_expires_a_backup(nats_server, admin, as_user, database):
-    done = backup(phase="Completed", labels=ours("op1"), expiration=in_seconds(2))
-    async with status_service(nats_server, database.settings):
-        await publish(as_user, observed(done))
+    tomorrow = (clock.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    async with status_service(nats_server, database.settings) as service:
+        await publish(as_user, observed(backup(phase="Completed", labels=ours("op1"), expiration=tomorrow)))
+        await feed_shows(admin, "backup", "op1", ["Completed"])
+        service.clock.forward(24 * 3600)
         await feed_shows(admin, "backup", "op1", ["Completed", "Expired"])
 
 
 async def test_an_operation_expires_unanswered_and_a_late_yes_wins(nats_server, admin, as_user, database):
-    async with status_service(nats_server, database.settings, expire_after=0.2):
-        await publish(as_user, command(now=clock.now(), expires_in=3))
+    async with status_service(nats_server, database.settings) as service:
+        await publish(as_user, command(now=clock.now(), expires_in=3600))
         await shows(database, OPERATIONS, "op1", "Queued")
+        service.clock.forward(3600 + 60 + 1)
         await shows(database, OPERATIONS, "op1", "Expired")
         await shows(database, BACKUPS, "op1", "Failed")
         await publish(as_user, accepted(backup(labels=ours("op1")), at=clock.now()))
@@ -131,16 +131,20 @@ async def test_an_operation_expires_unanswered_and_a_late_yes_wins(nats_server, 
 
 async def test_a_vanished_backup_is_gone_when_sync_had_its_time(nats_server, admin, as_user, database):
     done = backup(phase="Completed", labels=ours("op1"), expiration=FAR)
-    async with status_service(nats_server, database.settings, gone_after=1, sync_period=0.5):
+    async with status_service(nats_server, database.settings) as service:
         await publish(as_user, observed(done))
         await shows(database, BACKUPS, "op1", "Completed")
         await publish(as_user, snapshot([], at=clock.now()))
+        await eventually("acked", lambda: drained(admin))
+        await feed_shows(admin, "backup", "op1", ["Completed"])
+        service.clock.forward(181)
         await feed_shows(admin, "backup", "op1", ["Completed", "Deleted"])
         assert not (await database.item(BACKUPS, "op1"))["present"]
 
 
 async def test_a_silent_cluster_goes_offline(nats_server, admin, as_user, database):
-    async with status_service(nats_server, database.settings, offline_after=1.0):
+    # In real time, because a clock that jumps means that it was we who did not listen.
+    async with status_service(nats_server, database.settings, offline_after=5.0):
         await publish(as_user, presence(clock.now()))
         await feed_shows(admin, "cluster", "eu1", ["Online", "Offline"])
 
@@ -223,7 +227,7 @@ async def test_two_services_share_the_work_and_announce_each_change_once(nats_se
     ):
         await publish(as_user, *messages)
         for operation in operations:
-            await shows(database, OPERATIONS, operation, "Succeeded", timeout=30)
+            await shows(database, OPERATIONS, operation, "Succeeded")
         await eventually("acked", lambda: drained(admin))
         for operation in operations:
             row = await database[BACKUPS].find_one({"_id": operation})
@@ -239,7 +243,7 @@ async def test_it_can_be_stopped_at_any_moment_and_the_next_one_goes_on(nats_ser
             await publish(as_user, *life(operation, f"u{number}"))
             await asyncio.sleep(moments.uniform(0, 0.25))
             service.task.cancel()
-            await asyncio.wait({service.task}, timeout=10)
+            await asyncio.wait({service.task}, timeout=PATIENCE)
             assert service.task.done()
     async with status_service(nats_server, database.settings):
         for operation in operations:
@@ -252,7 +256,7 @@ async def test_it_can_be_stopped_at_any_moment_and_the_next_one_goes_on(nats_ser
 
 
 async def test_a_database_that_dies_is_waited_for_and_nothing_is_lost(nats_server, admin, as_user, tmp_path):
-    server = MongoServer(tmp_path / "mongo")
+    server = MongoServer(tmp_path / "mongo", timeout=BRIEF)
     if server.external:
         pytest.skip("the database is not ours to kill")
     server.start()
@@ -283,7 +287,7 @@ async def test_a_database_that_dies_is_waited_for_and_nothing_is_lost(nats_serve
 
 
 async def test_it_is_not_ready_before_the_database_answers(nats_server, admin, tmp_path):
-    server = MongoServer(tmp_path / "mongo")
+    server = MongoServer(tmp_path / "mongo", timeout=BRIEF)
     if server.external:
         pytest.skip("the database is not ours to stop")
     async with status_service(nats_server, server.settings()) as service:

@@ -186,7 +186,7 @@ with tracing.root("work", tracing.INTERNAL, {}):
     pass
 begun = time.monotonic()
 tracing.stop()
-assert time.monotonic() - begun < 5, "a collector that is away must not hold up a stop"
+assert time.monotonic() - begun < 8, "a collector that is away must not hold up a stop"
 """
 
 

@@ -32,6 +32,7 @@ from shared.messaging.topology import COMMANDS, ensure
 from shared.runtime.health import Health
 from shared.runtime.process import Runtime
 from tests.support.servers import MongoServer, NatsServer, free_port
+from tests.support.waiting import eventually, subscribed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 API = "/api/v1"
@@ -71,20 +72,6 @@ def cluster_document(cluster: str, status: str = "Online", **facts: Any) -> dict
     item = ClusterItem(id=cluster, status=status, last_seen_at=NOW, mode="Hub", as_of=NOW)
     plain = {"_id": cluster, "item": to_document(item), "namespaces": [], "kinds": [], "inventoryAt": NOW}
     return {**plain, **facts}
-
-
-async def eventually(what: str, condition: Callable[[], Any], timeout: float = 20.0) -> Any:
-    """Wait for something that is on its way; fails by name, never by luck."""
-    try:
-        async with asyncio.timeout(timeout):
-            while True:
-                found = condition()
-                found = await found if asyncio.iscoroutine(found) else found
-                if found:
-                    return found
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"{what} not within {timeout} s") from None
 
 
 @dataclass
@@ -194,7 +181,7 @@ def settings_for(nats: NatsServer, mongo: MongoServer, **facts: Any) -> Settings
             "ping": 0.1,
             "wait": 0.2,
             "grace": 2,
-            "events": EventSettings(history=50, buffer=200, keepalive=0.3, patience=5),
+            "events": EventSettings(history=50, buffer=200, keepalive=0.3),
             **facts,
         }
     )
@@ -207,7 +194,7 @@ async def running(settings: Settings, health: Health | None = None) -> AsyncIter
     task = asyncio.create_task(gateway.main(runtime, settings))
     url = f"http://127.0.0.1:{settings.http.port}"
     try:
-        async with httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=url, timeout=90, trust_env=False) as client:
 
             async def alive() -> bool:
                 if task.done():
@@ -256,7 +243,7 @@ async def answering(made: Stack, answer: Callable[[Envelope[Any]], Any]) -> Asyn
     """A cluster that answers every command as it comes, as executor and status would."""
     seen: asyncio.Queue[Any] = asyncio.Queue()
     subscription = await made.admin.client.subscribe("lw.cmd.>", cb=seen.put)
-    await made.admin.client.flush()
+    await subscribed(made.admin)
 
     async def work() -> None:
         while True:
@@ -303,8 +290,8 @@ async def serving(made: Stack, bucket: Bucket, cluster: str = "eu1", *, agent: b
     user = f"cluster-{cluster}" if agent else "executor"
     async with connect(made.nats.settings(user), name="test-executor", dependency=Health().depends_on("nats")) as connection:
         task = asyncio.create_task(rpc.serve(connection, subjects.artifact(cluster, agent=agent), bucket.answer))
-        await asyncio.sleep(0)
-        await connection.client.flush()
+        await eventually("subscribed", lambda: connection.client._subs)
+        await subscribed(connection)
         try:
             yield
         finally:

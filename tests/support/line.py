@@ -24,7 +24,7 @@ from tests.e2e.real.api import KubeApi
 from tests.integration.executor_harness import World, snapshot_location
 from tests.support.gateway import API, Stack, stack
 from tests.support.servers import MongoServer, NatsServer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually, subscribed
 
 _PROMPT = {"Prefer": "respond-async"}
 
@@ -73,7 +73,7 @@ class Line:
             self._thread.join(10)
             self._nats.kill()
 
-    def _do(self, work: Coroutine[Any, Any, Any], timeout: float = 60) -> Any:
+    def _do(self, work: Coroutine[Any, Any, Any], timeout: float = PATIENCE) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
     async def _open(self) -> None:
@@ -85,6 +85,7 @@ class Line:
             cluster.store.create("namespaces", {"metadata": {"name": name, "labels": dict(labels)}})
         cluster.store.create("volumesnapshotlocations", snapshot_location("default"))
         await self.stack.admin.client.subscribe("lw.evt.*.operation.>", cb=self._hear)
+        await subscribed(self.stack.admin)
         executor = await self._running.enter_async_context(self.world.executor("eu1"))
         await eventually("the executor is ready", lambda: executor.health.ready)
 
@@ -98,7 +99,7 @@ class Line:
         if envelope.type.split(".")[3] in {"accepted", "rejected"} and not answer.done():
             answer.set_result(envelope)
 
-    def ask(self, body: Json, *, within: float = 20) -> Reply:
+    def ask(self, body: Json, *, within: float = PATIENCE) -> Reply:
         """Ask for a backup of eu1, under a name of its own unless it has one, and wait for what becomes of it."""
         whole = {"name": f"line-{next(self._numbers)}", "cluster": "eu1", **body}
         response = self._do(self.stack.client.post(f"{API}/backups", json=whole, headers=_PROMPT))

@@ -5,6 +5,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import secrets
 import shutil
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,13 +23,38 @@ from leeward.stack.ports import Listener, choose
 from shared.messaging.connection import NatsSettings
 from shared.messaging.permissions import server_config, users
 from shared.runtime.settings import MongoSettings
+from tests.support.timing import PATIENT
+from tests.support.waiting import PATIENCE
 
 _PR_SET_PDEATHSIG = 1
 
 
+_marks = (Path(tempfile.gettempdir()) / f"leeward-test-ports-{os.getuid()}").open("ab")
+_given: set[int] = set()
+
+
 def free_port(count: int = 1) -> int:
-    """Return a port (the first of some in a row) that nobody has, and that no outgoing connection is given meanwhile."""
-    return choose([Listener("", "", count=count)], {}, {})[0][""]
+    """Return a port (the first of some in a row) that nobody has, and that no outgoing connection is given meanwhile.
+
+    Nor is it given to another test process as long as this one lives: a server that is only about to start, or was killed to be
+    started again, finds it free.
+    """
+    while True:
+        first = choose([Listener("", "", count=count)], {}, {})[0][""]
+        if all(_is_ours(port) for port in range(first, first + count)):
+            return first
+
+
+def _is_ours(port: int) -> bool:
+    """Mark a port by a lock on one byte of a file, which ends with the process."""
+    if port in _given:
+        return False
+    try:
+        fcntl.lockf(_marks, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    _given.add(port)
+    return True
 
 
 def die_with_parent() -> None:
@@ -35,7 +62,7 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def wait_until(what: str, condition: Callable[[], bool], timeout: float = 20.0) -> None:
+def wait_until(what: str, condition: Callable[[], bool], timeout: float = PATIENCE) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:
@@ -63,8 +90,10 @@ class ServerProcess:
     directory: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
-    patience: float = 20.0
+    patience: float = PATIENCE
     """Seconds that it may take to start."""
+    timeout: float = PATIENT
+    """Seconds that those who connect wait for an answer."""
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -134,7 +163,8 @@ class NatsServer(ServerProcess):
         return [binary, "-c", str(config)]
 
     def settings(self, user: str) -> NatsSettings:
-        return NatsSettings(url=f"nats://127.0.0.1:{self.port}", user=user, password=self.passwords[user], timeout=2.0)
+        url = f"nats://127.0.0.1:{self.port}"
+        return NatsSettings(url=url, user=user, password=self.passwords[user], timeout=self.timeout)
 
     def environment(self, user: str) -> dict[str, str]:
         """What a service's process needs to connect as this user."""
@@ -176,5 +206,5 @@ class MongoServer(ServerProcess):
     def url(self) -> str:
         return self.external or f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
-    def settings(self, database: str | None = None) -> MongoSettings:
-        return MongoSettings(url=self.url, database=database or f"test_{secrets.token_hex(6)}", timeout=2.0)
+    def settings(self) -> MongoSettings:
+        return MongoSettings(url=self.url, database=f"test_{secrets.token_hex(6)}", timeout=self.timeout)

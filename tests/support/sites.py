@@ -8,9 +8,10 @@ from simulator.cloud import Cloud
 from simulator.velero import Settings
 from tests.integration.executor_harness import RHYTHM, World
 from tests.support.simulated_velero import QUICK, Site
+from tests.support.timing import PATIENT
 
-PATIENT = RHYTHM.model_copy(update={"inactivity": 90.0})
-"""The API server of such a site sends bookmarks as seldom as a real one."""
+WITH_VELERO = RHYTHM.model_copy(update={"velero_answers": PATIENT, "inactivity": 90.0})
+"""The Velero of such a site answers, and its API server sends bookmarks as seldom as a real one."""
 
 
 @contextlib.asynccontextmanager

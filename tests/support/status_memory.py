@@ -1,6 +1,5 @@
 """The status service without servers: a memory in dicts, a publisher that keeps what was said, and a clock that stands."""
 
-import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -142,7 +141,7 @@ class Memory:
         self.transitions.setdefault(f"{backup_id}/status/{entry['seq']}", new)
 
     async def schedule(self, schedule_id: str):
-        return copy.deepcopy(self.schedules.get(schedule_id))
+        return _copied(self.schedules.get(schedule_id))
 
     async def ground(self, cluster: str) -> Ground:
         return (await self.grounds()).get(cluster) or Ground()
@@ -210,17 +209,17 @@ class Memory:
         return {i for i in self.schedules.keys() | rows.keys() if self.schedules.get(i, {}).get("version") != rows.get(i)}
 
     async def row(self, noun: Noun, row_id: str):
-        return copy.deepcopy(self.rows.get((noun, row_id)))
+        return _copied(self.rows.get((noun, row_id)))
 
     async def save(self, noun: Noun, row_id: str, current, change):
         rev, current = (current["rev"] if current else None), self.rows.get((noun, row_id))
         if (current["rev"] if current else None) != rev:
             return None
         news = [change.announcement] if change.announcement else []
-        row = (current or {"_id": row_id, "rev": 0, "unannounced": []}) | copy.deepcopy(dict(change.fields))
+        row = (current or {"_id": row_id, "rev": 0, "unannounced": []}) | _copied(dict(change.fields))
         row |= {"rev": row["rev"] + 1, "statusSeq": change.status_seq, "unannounced": [*row["unannounced"], *news]}
         self.rows[noun, row_id] = row
-        return copy.deepcopy(row)
+        return _copied(row)
 
     async def forget(self, noun: Noun, row_id: str, rev: int) -> bool:
         current = self.rows.get((noun, row_id))
@@ -243,7 +242,16 @@ class Memory:
 
     async def unannounced(self, noun: Noun, before: datetime, limit: int) -> list[dict]:
         rows = [row for (n, _), row in self.rows.items() if n is noun and any(e["at"] <= before for e in row["unannounced"])]
-        return copy.deepcopy(rows[:limit])
+        return _copied(rows[:limit])
+
+
+def _copied(document: Any) -> Any:
+    """A document of one's own, as from the database; what it holds besides mappings and lists never changes."""
+    if isinstance(document, dict):
+        return {key: _copied(value) for key, value in document.items()}
+    if isinstance(document, list):
+        return [_copied(value) for value in document]
+    return document
 
 
 def _made_by(item, maker: Maker) -> bool:

@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -21,9 +22,11 @@ from shared.messaging.connection import Connection
 from shared.messaging.consumer import Patience
 from shared.messaging.publisher import Publisher
 from shared.messaging.topology import DEAD_LETTERS, STATE
+from shared.runtime.clock import now
 from shared.runtime.process import Runtime
 from shared.runtime.settings import MongoSettings
 from tests.support.servers import MongoServer, NatsServer
+from tests.support.waiting import PATIENCE
 
 QUICK = Patience(heartbeat=0.3, retries=(0.05, 0.1), probes=(0.05, 0.1, 0.2), grace=1.0)
 
@@ -36,9 +39,7 @@ class Database:
     client: Any = None
 
     def __post_init__(self) -> None:
-        self.client = AsyncMongoClient(
-            self.settings.url.get_secret_value(), tz_aware=True, serverSelectionTimeoutMS=2000, socketTimeoutMS=5000
-        )
+        self.client = AsyncMongoClient(self.settings.url.get_secret_value(), tz_aware=True, timeoutMS=int(PATIENCE * 1000))
 
     def __getitem__(self, collection: Collection) -> Any:
         return self.client[self.settings.database][collection]
@@ -63,10 +64,24 @@ class Database:
 
 
 @dataclass
+class Clock:
+    """The wall clock, put forward by a test that would otherwise have to wait."""
+
+    ahead: timedelta = timedelta()
+
+    def __call__(self) -> datetime:
+        return now() + self.ahead
+
+    def forward(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+
+
+@dataclass
 class Service:
-    """A running status service. `ended` is how its life ended, once it has."""
+    """A running status service."""
 
     runtime: Runtime
+    clock: Clock
     task: asyncio.Task[None] = field(repr=False)
 
     @property
@@ -85,10 +100,11 @@ async def status_service(
 ) -> AsyncIterator[Service]:
     """Run the service while the context lasts."""
     settings = Settings(nats=nats.settings("status"), mongo=mongo, **{"sweep_interval": 0.1, "patience": QUICK} | tunables)
-    runtime = Runtime("status", instance)
+    clock = Clock()
+    runtime = Runtime("status", instance, clock)
     task = asyncio.create_task(main(runtime, settings, publisher=publisher))
     try:
-        yield Service(runtime, task)
+        yield Service(runtime, clock, task)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):

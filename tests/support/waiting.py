@@ -2,21 +2,39 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
+
+from shared.messaging.connection import Connection
+
+PATIENCE: Final = 60.0
+"""Seconds for what is on its way. Only a test that fails waits so long: how busy the machine is must not decide about any."""
 
 
-async def eventually(what: str, probe: Callable[[], Any | Awaitable[Any]], timeout: float = 15.0) -> Any:
+async def eventually(what: str, probe: Callable[[], Any | Awaitable[Any]], timeout: float = PATIENCE) -> Any:
     """Return the first truthy answer of the probe.
 
-    Raises AssertionError with the last answer when the deadline passes.
+    Raises AssertionError with the last answer when the deadline passes, also if it is the probe that hangs.
     """
-    deadline = asyncio.get_running_loop().time() + timeout
-    while True:
-        answer = probe()
-        if isinstance(answer, Awaitable):
-            answer = await answer
-        if answer:
-            return answer
-        if asyncio.get_running_loop().time() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s (last answer: {answer!r})")
-        await asyncio.sleep(0.02)
+    answer = None
+    try:
+        async with asyncio.timeout(timeout) as patience:
+            while True:
+                answer = probe()
+                if isinstance(answer, Awaitable):
+                    answer = await answer
+                if answer:
+                    return answer
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        if not patience.expired():
+            raise  # the probe's own
+        raise AssertionError(f"{what}: not within {timeout} s (last answer: {answer!r})") from None
+
+
+async def subscribed(connection: Connection) -> None:
+    """Wait until the server knows the connection's subscriptions: what is said from now on is heard.
+
+    One flush is not enough: the client's ping overtakes what it has not yet sent.
+    """
+    for _ in range(2):
+        await connection.client.flush()

@@ -140,7 +140,7 @@ def recovers(system):
     nats = system.room.running["nats"]
     nats.process.kill()
     nats.process.wait()
-    wait_until("status unhealthy", lambda: not system.healthy("status"), timeout=30)
+    wait_until("status unhealthy", lambda: not system.healthy("status"))
     system.start_nats()
     for name in OURS:
         wait_until(f"{name} healthy again", lambda n=name: system.healthy(n), timeout=60)

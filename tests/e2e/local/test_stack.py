@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.servers import free_port, wait_until
 from tests.support.stack import process_of, processes_in
+from tests.support.waiting import PATIENCE
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks into /proc"),
@@ -48,7 +49,7 @@ class Up:
         self.says("Leeward is running.", 120)
         return self
 
-    def says(self, words: str, timeout: float = 30) -> None:
+    def says(self, words: str, timeout: float = PATIENCE) -> None:
         def heard():
             assert self.process.poll() is None or words in self.said, self.said
             return words in self.said
@@ -57,7 +58,7 @@ class Up:
 
     def stop(self, number: int) -> int:
         self.process.send_signal(number)
-        return self.process.wait(15)
+        return self.process.wait(PATIENCE)
 
     @property
     def api(self) -> httpx2.Client:
@@ -96,7 +97,7 @@ def test_one_installation_from_its_first_start_through_crashes_to_a_clean_end(st
 
     # A second one in the same directory is refused, and says where the first one is.
     second = start()
-    assert second.process.wait(30) == 1
+    assert second.process.wait(PATIENCE) == 1
     assert re.search(rf"already \(process {up.process.pid}\)", second.said), second.said
 
     # No secret stands where other users of the machine may read it, or in a log.
@@ -125,7 +126,7 @@ def test_one_installation_from_its_first_start_through_crashes_to_a_clean_end(st
     token, uid = up.api.headers["authorization"], cluster_uid(up.data)
     up.process.kill()
     up.process.wait()
-    wait_until("no stray process", lambda: not processes_in(up.data), 10)
+    wait_until("no stray process", lambda: not processes_in(up.data))
     up = start().runs()
     assert up.api.headers["authorization"] == token
     assert up.api.base_url.port == used
@@ -163,7 +164,7 @@ def test_what_does_not_start_is_told_with_the_end_of_its_log_and_everything_else
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "database").write_text("not a directory")
     up = start("--port", str(free_port()))
-    assert up.process.wait(60) == 1
+    assert up.process.wait(PATIENCE) == 1
     assert re.search(r"leeward: database ended with exit code \d+ while it started. Its log ends with:", up.said), up.said
     assert str(up.data / "logs" / "database.log") in up.said
     assert processes_in(up.data) == {}
@@ -171,6 +172,6 @@ def test_what_does_not_start_is_told_with_the_end_of_its_log_and_everything_else
 
 def test_clusters_that_cannot_be_served_are_refused_before_anything_starts(start, tmp_path):
     up = start("--kubeconfig", str(tmp_path / "nothing"), "--context", "a")
-    assert up.process.wait(30) == 2
+    assert up.process.wait(PATIENCE) == 2
     assert "cannot be read: No such file or directory" in up.said
     assert not up.data.exists()

@@ -2,7 +2,7 @@
 
 import json
 import string
-from time import perf_counter
+from time import process_time
 from uuid import UUID
 
 import pytest
@@ -45,9 +45,9 @@ def test_what_differs_from_object_to_object_is_left_out(one, other):
 
 
 def test_a_text_of_any_length_is_read_in_no_time_and_said_in_few_words():
-    begun = perf_counter()
+    begun = process_time()
     odd = failure("message: /" + " " * 30_000 + "x")
-    assert perf_counter() - begun < 2
+    assert process_time() - begun < 2
     assert odd.reason == " " * 30_000 + "x"
     long = {"n" * 2000: [f"namespace: /{'x' * 100_000} name: /{'y' * 100_000} error: /no"]}
     (cause,), _ = causes(failures({"errors": {"namespaces": long}}))

@@ -1,6 +1,6 @@
 """A resource policy: taken or refused as Velero 1.18 takes or refuses it when a backup begins."""
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -143,6 +143,6 @@ def test_the_parts_that_choose_resources_are_named():
 
 
 def test_a_number_of_any_length_is_judged_in_no_time():
-    begun = perf_counter()
+    begun = process_time()
     assert "two quantities" in rule(f"{{capacity: '{'1' * 50_000}x'}}").problem
-    assert perf_counter() - begun < 5
+    assert process_time() - begun < 5

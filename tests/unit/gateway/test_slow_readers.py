@@ -11,7 +11,7 @@ from shared.runtime.http import serving
 from shared.runtime.settings import HttpSettings
 from tests.support.waiting import eventually
 
-PATIENCE = 1.0
+PATIENCE = 3.0
 ESTABLISHED = "01"
 
 

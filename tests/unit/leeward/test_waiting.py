@@ -14,7 +14,7 @@ from leeward.client import API, Client
 from leeward.errors import CliError, Exit
 from leeward.output import Format, Output
 from leeward.settings import Connection
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 HERE = Connection("http://gateway:8080", "--url")
 AWAY = httpx2.Response(503, json={"type": "/problems/dependency-unavailable", "title": "x", "status": 503, "detail": "away"})
@@ -90,7 +90,7 @@ def output():
 
 async def wait(gateway, output, patience=None):
     client = Client(HERE, transport=httpx2.MockTransport(gateway))
-    async with client, asyncio.timeout(10):
+    async with client, asyncio.timeout(PATIENCE):
         return await waiting.until_ended(client, output, waiting.Seen("b1"), "eu1", patience)
 
 

@@ -157,7 +157,7 @@ async def test_a_stop_that_was_asked_for_ends_well_and_a_failure_does_not():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     os.kill(os.getpid(), signal.SIGTERM)
-    assert await asyncio.wait_for(running, 5) == 0
+    assert await asyncio.wait_for(running, 60) == 0
     assert ended == ["tidied up"]
     assert await _live(Runtime("test", "one"), 60, fails) == 1
 

@@ -443,7 +443,7 @@ async def test_a_watch_is_an_asynchronous_iterator_that_close_ends(store):
     store.create("backups", backup("a"), "velero")
     await asyncio.sleep(0)
     store.create("backups", backup("b"), "velero")
-    await asyncio.wait_for(reader, 1)
+    await asyncio.wait_for(reader, 60)
     assert names == ["a", "b"]
 
 
@@ -453,5 +453,5 @@ async def test_a_reader_that_waits_learns_of_a_restore(store):
     await asyncio.sleep(0)
     store.restore(store.snapshot())
     with pytest.raises(ApiError) as refused:
-        await asyncio.wait_for(reader, 1)
+        await asyncio.wait_for(reader, 60)
     assert refused.value.code == 410

@@ -309,7 +309,7 @@ async def test_nothing_ends_the_waiting_for_indexes():
                 raise OperationFailure("bad value", 2)
 
     store, database = Broken(), Dependency("mongodb")
-    await asyncio.wait_for(_ready(store, database, 0.001), 5)
+    await asyncio.wait_for(_ready(store, database, 0.001), 60)
     assert (store.calls, database.problem) == (3, None)
 
 
