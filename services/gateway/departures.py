@@ -12,6 +12,7 @@ from services.gateway import changes, deleting, departing, details, keeping, rea
 from services.gateway.auth import Principal, Role
 from services.gateway.ports import Ports
 from services.gateway.problems import ProblemError
+from services.gateway.rules import MAX_DEADLINE, MAX_SPREAD
 from services.gateway.store import ROW_FIELDS
 from shared.contracts.documents import Collection
 from shared.contracts.phases import OperationState
@@ -31,6 +32,7 @@ _AT_ONCE: Final = 20
 _ASKED_MOST: Final = 100_000
 _IDLE: Final = 10
 """How many times as long as a round took is waited at least: the database is there for others, too."""
+_OPEN: Final = [OperationState.QUEUED.value, OperationState.ACCEPTED.value]
 _NOTHING: Final = frozenset({Code.BACKUP_GONE, Code.BACKUP_IS_REPLICA})
 """What speaks against deleting a backup because there is nothing of this schedule's to delete."""
 
@@ -81,8 +83,8 @@ async def _one(ports: Ports, schedule: Schedule, asked: set[str]) -> None:
 
 async def _backups_left(ports: Ports, schedule: Schedule, deletion: Deletion, asked: set[str]) -> bool:
     """Ask for the deletion of what has ended, and note what went wrong; tell whether backups are left."""
-    query = {"item.schedule.id": schedule.id, "listed": True}
-    rows = await ports.store.find(Collection.BACKUPS, query, [("_id", 1)], _MOST, ROW_FIELDS)
+    query = {"listed": True, "item.schedule.id": schedule.id}
+    rows = await ports.store.find(Collection.BACKUPS, query, [("item.createdAt", 1), ("_id", 1)], _MOST, ROW_FIELDS)
     there = {item.id: (item, row) for row in rows if _is_there(item := details.item_of(row), row)}
     items = [item for item, _ in there.values()]
     known = await _operations(ports, list(departing.deletions(schedule, deletion, items)))
@@ -110,15 +112,19 @@ def _is_there(item: BackupItem, row: dict[str, Any]) -> bool:
 
 async def _may_come(ports: Ports, schedule: Schedule) -> bool:
     """Tell whether a backup may still be made: by an operation that has not ended, or a trigger that nobody has seen yet."""
-    open_ones = {"command.schedule": schedule.id, "item.state": {"$in": [OperationState.QUEUED, OperationState.ACCEPTED]}}
+    open_ones = {
+        "command.schedule": schedule.id,
+        "item.state": {"$in": [OperationState.QUEUED.value, OperationState.ACCEPTED.value]},
+    }
     operations = await ports.store.find(Collection.OPERATIONS, open_ones, [("_id", 1)], _MOST, ("item.state",))
     if any(each["item"]["state"] == OperationState.QUEUED for each in operations):
         return True
     # What was accepted has a backup in a moment; from then on the backup tells.
     if await _missing(ports, Collection.BACKUPS, [each["_id"] for each in operations]):
         return True
-    sent = {"schedule": schedule.id, "decision": Decision.TRIGGERED, "deadline": {"$gte": ports.clock()}}
-    ticks = await ports.store.find(Collection.TICKS, sent, [("from", -1)], _MOST, ("_id",))
+    now = ports.clock()
+    lately = {"schedule": schedule.id, "decision": Decision.TRIGGERED.value, "to": {"$gte": now - MAX_DEADLINE - MAX_SPREAD}}
+    ticks = await ports.store.find(Collection.TICKS, {**lately, "deadline": {"$gte": now}}, [("to", -1)], _MOST, ("_id",))
     return await _missing(ports, Collection.OPERATIONS, [each["_id"] for each in ticks])
 
 

@@ -16,7 +16,7 @@ from services.gateway.slots import cron_text
 from shared.contracts.base import Wire
 from shared.contracts.documents import Collection, from_document
 from shared.contracts.phases import ScheduleStatus
-from shared.contracts.schedules import Schedule, Tick
+from shared.contracts.schedules import Decision, Schedule, Tick
 from shared.contracts.views import ScheduleDetail, ScheduleItem
 from shared.runtime import logging
 
@@ -95,7 +95,7 @@ async def left_to_skip(ports: Ports, schedule: Schedule) -> int:
     """Return how many slots the wish to skip still leaves out."""
     if schedule.skip is None:
         return 0
-    query = {"schedule": schedule.id, "skip": schedule.skip.id}
+    query = {"skip": schedule.skip.id, "decision": Decision.SKIPPED.value, "schedule": schedule.id}
     skipped = await ports.store.find(Collection.TICKS, query, [("_id", 1)], _MOST_TICKS, ("count",))
     return max(0, schedule.skip.count - sum(int(tick.get("count", 1)) for tick in skipped))
 
@@ -129,7 +129,7 @@ async def row_of(ports: Ports, schedule_id: str) -> Document | None:
 
 
 async def has_been(ports: Ports, schedule_id: str) -> bool:
-    """Tell whether it is known that there was a schedule of that id, which has gone."""
+    """Tell whether status knows of a schedule of that id, or did; without what is wanted of it, it has gone."""
     found = await _one(ports, Collection.SCHEDULE_STATUS, schedule_id)
     return found is not None and (found.get("item") or {}).get("managedBy") != "Velero"
 
@@ -180,8 +180,7 @@ async def add(ports: Ports, schedule: Schedule, request: Wire, *, repeated: bool
     something else, or for a schedule that has been deleted since: a late retry must not bring that back.
     """
     asked = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-    row = await _one(ports, Collection.SCHEDULE_STATUS, schedule.id) if repeated else None
-    if row is not None and not row.get("listed"):
+    if repeated and await has_been(ports, schedule.id) and await _one(ports, Collection.SCHEDULES, schedule.id) is None:
         raise _key_used("made a schedule that has been deleted")
     for _attempt in range(_ATTEMPTS):
         if await ports.store.insert(Collection.SCHEDULES, {**schedule.document(), "asked": asked}):
@@ -298,12 +297,10 @@ async def _obeyed(ports: Ports, change: Change, slot: datetime, stored: datetime
     patience = max(timedelta(0), slot + change.schedule.offset - ports.clock()).total_seconds() + _DECIDED_WITHIN
     end, schedule_id = clock.time() + patience, change.schedule.id
     while True:
-        at_or_before = {"schedule": schedule_id, "from": {"$lte": slot}}
-        found = await ports.store.find(Collection.TICKS, at_or_before, [("from", -1)], 1)
-        if found and found[0]["to"] >= slot:
-            return change.shows_in(Tick.of(found[0]), stored)
-        if await ports.store.find(Collection.TICKS, {"schedule": schedule_id, "from": {"$gt": slot}}, [("from", 1)], 1):
-            return False  # all up to a later one was decided without it
+        at_or_after = {"schedule": schedule_id, "to": {"$gte": slot}}
+        if found := await ports.store.find(Collection.TICKS, at_or_after, [("to", 1)], 1):
+            # If it begins later, all up to a later slot was decided without this one.
+            return found[0]["from"] <= slot and change.shows_in(Tick.of(found[0]), stored)
         if clock.time() >= end:
             log.info("slot not decided in time", **{logging.OBJECT: schedule_id})
             return True

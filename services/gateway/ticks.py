@@ -7,7 +7,8 @@ import structlog
 
 from services.gateway import keeping, reading, ticking
 from services.gateway.answers import problem_of
-from services.gateway.conditions import Condition, one_of
+from services.gateway.conditions import Condition, every, one_of
+from services.gateway.conditions import query as one_query
 from services.gateway.paging import CursorError, Position, decode, encode, fingerprint
 from services.gateway.ports import Ports
 from services.gateway.queries import TickQuery
@@ -22,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 V = TypeVar("V", bound=Wire)
 
-_NEWEST_FIRST: Final = [("from", -1), ("_id", -1)]
+_NEWEST_FIRST: Final = [("to", -1)]
 
 
 async def page(ports: Ports, schedule_id: str, query: TickQuery) -> Page[TickItem]:
@@ -32,11 +33,11 @@ async def page(ports: Ports, schedule_id: str, query: TickQuery) -> Page[TickIte
     """
     binding = fingerprint("ticks", schedule_id, sorted(query.decision), query.from_, query.to)
     try:
-        condition = _condition(schedule_id, query, binding)
+        behind = None if query.cursor is None else _moment(decode(query.cursor, binding, 1).values[0])
     except CursorError as error:
         raise problem_of(error) from error
-    found = await ports.store.find(Collection.TICKS, condition, _NEWEST_FIRST, query.limit + 1)
-    if not found and query.cursor is None:
+    found = await _found(ports, schedule_id, query, behind)
+    if not found and behind is None:
         await _known(ports, schedule_id)
     rows, more = found[: query.limit], len(found) > query.limit
     ticks, unreadable = _readable(rows)
@@ -48,19 +49,36 @@ async def page(ports: Ports, schedule_id: str, query: TickQuery) -> Page[TickIte
     )
 
 
-def _condition(schedule_id: str, query: TickQuery, binding: str) -> Condition:
-    begins: dict[str, Any] = {} if query.to is None else {"$lte": query.to}
-    if query.cursor is not None:
-        (behind,) = decode(query.cursor, binding, 1).values
-        if not isinstance(behind, datetime):
-            raise CursorError("not a cursor")
-        begins["$lt"] = behind
-    return {
-        "schedule": schedule_id,
-        **({"decision": one_of(decision.value for decision in query.decision)} if query.decision else {}),
-        **({"from": begins} if begins else {}),
-        **({"to": {"$gte": query.from_}} if query.from_ is not None else {}),
-    }
+async def _found(ports: Ports, schedule_id: str, query: TickQuery, behind: datetime | None) -> list[dict[str, Any]]:
+    """Return the decisions of a page and one more, behind the beginning of the last one of the page before.
+
+    Old ones are put together as time goes by: what was behind it may be part of one that reaches beyond it now.
+    """
+    wanted = _wanted(schedule_id, query)
+    if behind is None:
+        return await ports.store.find(Collection.TICKS, one_query(wanted), _NEWEST_FIRST, query.limit + 1)
+    next_one = {"schedule": schedule_id, "to": {"$gte": behind}}
+    across = await ports.store.find(Collection.TICKS, next_one, [("to", 1)], 1)
+    shown = [each for each in across if each["from"] < behind and (not query.decision or each["decision"] in query.decision)]
+    rest = one_query(every(wanted, [{"to": {"$lt": behind}}]))
+    return [*shown, *await ports.store.find(Collection.TICKS, rest, _NEWEST_FIRST, query.limit + 1 - len(shown))]
+
+
+def _wanted(schedule_id: str, query: TickQuery) -> list[Condition]:
+    return [
+        {
+            "schedule": schedule_id,
+            **({"decision": one_of(decision.value for decision in query.decision)} if query.decision else {}),
+            **({"from": {"$lte": query.to}} if query.to is not None else {}),
+            **({"to": {"$gte": query.from_}} if query.from_ is not None else {}),
+        }
+    ]
+
+
+def _moment(value: Any) -> datetime:
+    if not isinstance(value, datetime):
+        raise CursorError("not a cursor")
+    return value
 
 
 async def _known(ports: Ports, schedule_id: str) -> None:

@@ -89,7 +89,7 @@ async def _look(ports: Ports, schedules: Sequence[str], known: Mapping[str, date
             continue
         try:
             looks.append(await _planned(facts, known.get(name), now))
-        except (ValueError, OverflowError, TypeError, KeyError) as error:
+        except Exception as error:  # noqa: BLE001 - anything may lie in a document; the others must not wait for it
             _set_aside(done, name, "read", error)
     if abs(ports.clock() - now) > STALE:
         done.again.update((look.schedule.id, now) for look in looks)

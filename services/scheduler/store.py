@@ -96,10 +96,8 @@ class Store:
             self._among(Names.SCHEDULE_STATUS, wanted, {"item.version": 1, "item.reasons": 1}),
         )
         unknown = [each["_id"] for each in found if each["_id"] not in clocks]
-        skips = {
-            each["_id"]: each["skip"]["id"] for each in found if isinstance(each.get("skip"), Mapping) and "id" in each["skip"]
-        }
-        clusters = {each.get("cluster") for each in found if _by_environment(each)}
+        skips = {each["_id"]: str(each["skip"].get("id")) for each in found if isinstance(each.get("skip"), Mapping)}
+        clusters = {str(each.get("cluster")) for each in found if _by_environment(each)}
         registered, newest, skipped = await asyncio.gather(
             self._among(Names.CLUSTERS, list(clusters), {"productionSelector": 1, "nonProductionSelector": 1}),
             self.newest(unknown),
@@ -113,7 +111,7 @@ class Store:
                 decided_to=clocks.get(each["_id"]) or newest.get(each["_id"]),
                 skipped=skipped.get(each["_id"], 0),
                 status=rows.get(each["_id"]),
-                registration=registrations.get(each.get("cluster")),
+                registration=registrations.get(str(each.get("cluster"))),
             )
             for each in found
         ]

@@ -37,9 +37,10 @@ def _note(agenda: Agenda, sketch: Sketch) -> None:
     name = str(sketch.document["_id"])
     try:
         agenda.put(name, _due(sketch))
-    except (ValueError, OverflowError, TypeError, KeyError, IndexError) as error:
+    except Exception as error:  # noqa: BLE001 - anything may lie in a document; the others must not wait for it
         BROKEN.labels("scan").inc()
-        log.error("schedule set aside", **{logging.OBJECT: name, logging.KIND: "scan", logging.REASON: type(error).__name__})  # noqa: TRY400 - its words may hold what a person wrote
+        told = {logging.OBJECT: name, logging.KIND: "scan", logging.REASON: type(error).__name__}
+        log.error("schedule set aside", **told)  # noqa: TRY400 - its words may hold what a person wrote
 
 
 def _due(sketch: Sketch) -> datetime | None:

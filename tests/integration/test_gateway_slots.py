@@ -182,6 +182,22 @@ async def test_pages_of_slots_follow_one_another_also_while_new_ones_are_decided
     assert (other.status_code, other.json()["type"]) == (400, "/problems/invalid-cursor")
 
 
+async def test_what_is_put_together_between_two_pages_is_shown_again_and_never_left_out(made):
+    schedule_id = (await create(made, NOWAIT))["id"]
+    slots = [datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in range(6)]
+    one_by_one = [tick(schedule_id, slot, Decision.MISSED) for slot in slots]
+    await decides(made, *one_by_one)
+    path = f"{API}/schedules/{schedule_id}/ticks?limit=2"
+    first = (await made.client.get(path)).json()
+    assert [(t["from"][11:13], t["to"][11:13]) for t in first["items"]] == [("04", "05")]
+    together = tick(schedule_id, slots[1], Decision.MISSED, until=slots[5], count=5)
+    await made.database["ticks"].delete_many({"_id": {"$in": [each.id for each in one_by_one[1:]]}})
+    await decides(made, together)
+    rest = (await made.client.get(f"{path}&cursor={first['nextCursor']}")).json()
+    assert [(t["from"][11:13], t["to"][11:13], t["count"]) for t in rest["items"]] == [("00", "05", 6)]
+    assert rest["nextCursor"] is None
+
+
 async def test_a_decision_that_cannot_be_read_is_named_and_the_others_are_shown(made):
     schedule_id = (await create(made, NOWAIT))["id"]
     slot = datetime(2026, 3, 1, tzinfo=UTC)

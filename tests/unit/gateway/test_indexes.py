@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from services.gateway import store as gateway
-from services.gateway.queries import BACKUPS, LOCATIONS, NAMED, BackupQuery, LocationQuery, plan
+from services.gateway.queries import BACKUPS, LOCATIONS, NAMED, SCHEDULES, BackupQuery, LocationQuery, ScheduleQuery, plan
 from services.status import store as status
 from services.status.indexes import INDEXES
 from services.status.ports import Maker
@@ -94,6 +94,27 @@ def test_no_index_of_a_list_is_without_a_named_query():
         if keys[0] == "listed" and not any(serves(keys, query, sort) for query, sort in queries)
     ]
     assert idle == []
+
+
+SCHEDULE_QUERIES = [
+    *({"sort": f"{way}{name}"} for name in SCHEDULES.sorts for way in ("", "-")),
+    {"cluster": ["eu1"]},
+    {"status": ["New"]},
+    {"storageLocation": ["archive"]},
+    {"managedBy": ["Velero"]},
+    {"search": "shop"},
+]
+
+
+@pytest.mark.parametrize("parameters", SCHEDULE_QUERIES, ids=str)
+def test_every_sort_and_every_filter_of_schedules_has_an_index(parameters):
+    page = plan(SCHEDULES, ScheduleQuery.model_validate(parameters))
+    assert any(serves(keys, page.filter, page.sort) for keys in keys_of(Collection.SCHEDULE_STATUS))
+
+
+def test_every_filter_of_schedules_is_among_them():
+    used = {name for each in SCHEDULE_QUERIES for name in each}
+    assert {(ScheduleQuery.model_fields[name].alias or name) for name in SCHEDULES.filters} <= used
 
 
 class Asked:
