@@ -16,7 +16,10 @@ _HOLDING = ("", "New", "InProgress")
 
 
 class Schedules(Controller):
-    """Looks at every schedule once a minute, counted from the start of the server, and when its spec changes."""
+    """Looks at every schedule once a minute, counted from the start of the server, and when its spec changes.
+
+    One that is paused is passed over then, and not later: what was queued before the pause is still done.
+    """
 
     kind = "schedules"
     tick = "schedule_tick"
@@ -25,13 +28,17 @@ class Schedules(Controller):
         """Return a schedule that is new or whose spec was changed."""
         if change.after is None or (change.before or {}).get("spec") == change.after.get("spec"):
             return ()
-        return (change.name,)
+        return () if _paused(change.after) else (change.name,)
+
+    def ticked(self) -> Iterable[str]:
+        """Return every schedule that is not paused."""
+        return [document["metadata"]["name"] for document in self.velero.known(self.kind) if not _paused(document)]
 
     async def reconcile(self, name: str) -> None:
         """Judge one schedule, and create a backup if one is due."""
         await self.velero.work()
         schedule = self.client.find("schedules", name)
-        if schedule is None or schedule["spec"].get("paused"):
+        if schedule is None:
             return
         errors: list[str] = []
         cron = None
@@ -70,6 +77,10 @@ class Schedules(Controller):
         submitted = self.client.timestamp()
         self.client.create("backups", backup_of(schedule, submitted))
         self.client.patch_status("schedules", schedule["metadata"]["name"], lastBackup=submitted)
+
+
+def _paused(schedule: Document) -> bool:
+    return bool(schedule["spec"].get("paused"))
 
 
 def _time(text: str) -> datetime:
