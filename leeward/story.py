@@ -115,7 +115,7 @@ CHAPTERS: Sequence[Chapter] = (
         "What became of each time",
         "Nothing is left out without a word: every slot of every schedule says what was decided, and what came of it.",
         (
-            Slot("the minute turns", ("shop", "carts", "vault")),
+            Slot("the next full minute comes", ("shop", "carts", "vault")),
             Command("schedule ticks shop"),
             Command("schedule ticks carts"),
             Command("schedule ticks vault"),

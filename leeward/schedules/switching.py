@@ -57,7 +57,11 @@ async def skip(
 
 
 def _skipped(item: Mapping[str, Any]) -> str:
-    return f"leaves out {telling.slots(item.get('skipNext') or 0) or 'no slot'}{telling.from_on(item)}"
+    count = item.get("skipNext") or 0
+    if count > 1:
+        return f"leaves out {telling.slots(count)}{telling.from_on(item)}"
+    first = words.moment(item.get("firstAffected"))
+    return f"leaves out the next slot, {first}" if count else f"leaves out no slot; the next one is {first}"
 
 
 async def _each(

@@ -183,6 +183,6 @@ def preview(output: Output, answer: Item) -> None:
     """Print when an expression would run, and what to know before trusting it."""
     output.line(words.plain(answer.get("cronText")))
     for instant in answer.get("instants") or []:
-        output.line(f"  {local(instant)}  ({words.remaining(instant.get('at'), clock.now())})")
+        output.line(f"  {local(instant)}  (in {words.remaining(instant.get('at'), clock.now())})")
     for warning in answer.get("warnings") or []:
         output.say(f"note: {words.plain(warning.get('message'))}")

@@ -89,7 +89,8 @@ async def _play(installation: Installation, scene: Command | Order | Slot, narra
         await _order(installation, scene)
         return
     if isinstance(scene, Slot):
-        with narrator.waiting(f"\n  ({scene.words})"):
+        narrator.say("")
+        with narrator.waiting(f"  ({scene.words})"):
             await _come(installation, scene)
         return
     narrator.say(f"\n$ leeward {scene.line}", "cyan")
@@ -142,7 +143,8 @@ async def _come(installation: Installation, slot: Slot) -> None:
     try:
         async with asyncio.timeout(_PATIENCE):
             for item in await ask("/schedules", managedBy="Leeward"):
-                while item["name"] in slot.schedules and not _over(await ask(f"/schedules/{item['id']}/ticks")):
+                path = f"/schedules/{item['id']}/ticks"
+                while item["name"] in slot.schedules and not _over(await ask(path)):  # noqa: ASYNC110 - others have the answer
                     await asyncio.sleep(_LOOK)
     except (TimeoutError, httpx2.HTTPError) as error:
         raise TaleError(f"no slot came of {', '.join(slot.schedules)}: {type(error).__name__}") from error

@@ -1,8 +1,9 @@
 """What schedules are judged by, beside themselves: what is known of a cluster, its locations and its namespaces. Pure."""
 
 import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -61,7 +62,8 @@ class Ground:
     @property
     def fingerprint(self) -> str:
         """What stands for all of it but the namespaces, in the rows of the schedules that were judged by it."""
-        return hashlib.sha256(repr(replace(self, digest=None)).encode()).hexdigest()[:16]
+        said = json.dumps(asdict(replace(self, digest=None)), default=str, sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def ground(

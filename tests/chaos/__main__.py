@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.chaos.asking import Answer, People, people
 from tests.chaos.invariants import INVARIANTS, broken
-from tests.chaos.plan import Round, plan
+from tests.chaos.plan import SCHEDULES, Round, plan
 from tests.chaos.world import World, world
 from tests.e2e.product import until
 
@@ -37,6 +37,8 @@ def storm(world: World, crowd: People, rounds: list[Round]) -> None:
         time.sleep(this.lead)
         for request in this.requests:
             crowd.ask(request)
+        if this.wish is not None:
+            crowd.want(this.wish)
         rest = time.monotonic() + this.pause
         while (left := rest - time.monotonic()) > 0:
             world.heal()
@@ -47,6 +49,7 @@ def settle(world: World, crowd: People) -> list[Answer]:
     """Undo every fault, and wait until every request has its answer and everything is at rest."""
     world.heal(everything=True)
     answers = crowd.answers()
+    crowd.rest()
     world.heal(everything=True)
     until("every service is ready again", lambda: not world.unready() or None)
     operations = sorted({answer.operation for answer in answers})
@@ -72,6 +75,8 @@ def run(seed: int, number: int, directory: Path) -> list[str]:
         begun = time.monotonic()
         try:
             with people(here.product) as crowd:
+                for timed in SCHEDULES:
+                    crowd.have(timed)
                 storm(here, crowd, rounds)
                 over = time.monotonic()
                 answers = settle(here, crowd)
@@ -83,6 +88,10 @@ def run(seed: int, number: int, directory: Path) -> list[str]:
         outcomes = Counter((o["refusal"] or {}).get("code", o["state"]) for o in evidence.operations.values())
         tries = sum(answer.tries for answer in answers)
     print(f"\n{len(answers)} requests in {tries} tries became {len(evidence.operations)} operations: {dict(outcomes)}")
+    slots = Counter[str]()
+    for tick in (tick for kept in evidence.keeping for tick in kept.ticks):
+        slots[tick["result"] or tick["decision"]] += tick["count"]
+    print(f"{slots.total()} slots of {len(evidence.keeping)} schedules: {dict(slots)}")
     print(f"{len(evidence.events)} events, {len(evidence.states)} announcements")
     print(f"{over - begun:.0f} s of faults; {rest - over:.0f} s later everything was at rest")
     return findings

@@ -1,4 +1,4 @@
-"""People who ask for backups and do not give up: the same request with the same key until there is an answer."""
+"""People who ask for backups, want things of schedules, and do not give up: the same again until there is an answer."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx2
 
-from tests.chaos.plan import Request
+from tests.chaos.plan import NEVER_NOW, OFTEN, RARER, Request, Timed, Wish
 from tests.e2e.product import Product
 
 _FINAL: Final = {201, 202, 409, 422}
@@ -40,6 +40,8 @@ class People:
         self._product = product
         self._pool = ThreadPoolExecutor(12)
         self._answers: dict[int, Future[Answer]] = {}
+        self._wishes: list[Future[None]] = []
+        self.schedules: dict[str, str] = {}
         self.over = threading.Event()
 
     def ask(self, request: Request) -> None:
@@ -50,10 +52,51 @@ class People:
         """Return every answer, once all are there. Raise what a person raised who gave up."""
         return [future.result() for future in self._answers.values()]
 
+    def have(self, timed: Timed) -> None:
+        """Have a schedule made."""
+        answer = self._product.post("/schedules", schedule(timed))
+        assert answer.status_code == 201, answer.text
+        self.schedules[timed.name] = answer.json()["id"]
+
+    def want(self, wish: Wish) -> None:
+        """Begin to want something of a schedule."""
+        self._wishes.append(self._pool.submit(self._insist, wish))
+
+    def rest(self) -> None:
+        """Have every schedule run no more, once all that was wanted of them before has its answer."""
+        self._granted()
+        for name in self.schedules:
+            self.want(Wish("never now", name))
+        self._granted()
+
+    def _granted(self) -> None:
+        """Wait for every wish. Raise what a person raised who gave up."""
+        for future in self._wishes:
+            future.result()
+
     @property
     def waiting(self) -> int:
         """How many have no answer yet."""
         return sum(not future.done() for future in self._answers.values())
+
+    def _insist(self, wish: Wish) -> None:
+        deadline, last = time.monotonic() + _PATIENCE, "nothing"
+        while time.monotonic() < deadline and not self.over.is_set():
+            with suppress(httpx2.HTTPError):
+                answer = self._ask(wish)
+                if answer.status_code == 200:
+                    return
+                last = f"{answer.status_code} {answer.text}"
+                if answer.status_code < 500:
+                    break
+            time.sleep(0.3)
+        raise AssertionError(f"{wish}: no answer; the last was {last}")
+
+    def _ask(self, wish: Wish) -> httpx2.Response:
+        path = f"/schedules/{self.schedules[wish.schedule]}"
+        if wish.kind in TIMES:
+            return self._product.patch(path, {"cron": TIMES[wish.kind]}, timeout=15)
+        return self._product.post(f"{path}/{wish.kind}", {"count": 1} if wish.kind == "skip" else None, timeout=15)
 
     def _persist(self, request: Request) -> Answer:
         if request.of is not None:
@@ -71,6 +114,26 @@ class People:
                     break
             time.sleep(0.3)
         raise AssertionError(f"{request}: no answer after {tries} tries; the last was {last}")
+
+
+TIMES: Final = {"rarer": RARER, "as before": OFTEN, "never now": NEVER_NOW}
+"""The wishes that another time is, and which."""
+
+
+def schedule(timed: Timed) -> dict[str, Any]:
+    """Return the body that makes a schedule."""
+    return {
+        "name": timed.name,
+        "cluster": timed.cluster,
+        "cron": OFTEN,
+        "spread": timed.spread,
+        "misfire": timed.misfire,
+        "concurrencyPolicy": timed.concurrency,
+        "template": {
+            "scope": {"kind": "specific", "namespaces": ["shop"]},
+            "spec": {"snapshotVolumes": False},
+        },
+    }
 
 
 def body(request: Request) -> dict[str, Any]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from tests.chaos import slots
 from tests.chaos.asking import Answer
+from tests.chaos.slots import Timekeeping
 from tests.e2e.product import Listener
 
 Json = dict[str, Any]
@@ -47,6 +49,8 @@ class Evidence:
     dead: list[tuple[str, Json]]
     """LW_DLQ, likewise."""
     listeners: Sequence[Listener]
+    keeping: Sequence[Timekeeping]
+    """Every schedule."""
     died: list[str]
     """Processes that ended although nobody had killed them."""
 
@@ -150,6 +154,7 @@ def _every_change_is_announced_once_and_in_order(e: Evidence) -> Iterator[str]:
     for subject, envelope in e.states:
         chains[subject.split(".")[3], envelope["data"]["id"]].append(envelope["data"])
     now = {("backup", row["id"]): row["status"] for row in e.rows}
+    now |= {("schedule", kept.document["_id"]): kept.shown["status"] for kept in e.keeping}
     now |= {("operation", identity): operation["state"] for identity, operation in e.operations.items()}
     for (noun, identity), status in now.items():
         chain = chains[noun, identity]
@@ -193,6 +198,10 @@ INVARIANTS: Final[dict[str, Callable[[Evidence], Iterator[str]]]] = {
     "the list is what the clusters have": _the_list_is_what_the_clusters_have,
     "every change is announced once and in order": _every_change_is_announced_once_and_in_order,
     "every listener heard every change once": _every_listener_heard_every_change_once,
+    "every slot was decided once": lambda e: slots.every_slot_was_decided_once(e.keeping),
+    "what was fired has an end": lambda e: slots.what_was_fired_has_an_end(e.keeping),
+    "no slot has two backups": lambda e: slots.no_slot_has_two_backups_and_no_backup_has_no_slot(e.keeping, e.objects),
+    "schedules are shown as they are": lambda e: slots.schedules_are_shown_as_they_are(e.keeping, e.objects),
     "nothing was given up on": _nothing_was_given_up_on,
     "no process died of it": _nobody_died_of_it,
 }

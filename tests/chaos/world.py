@@ -14,12 +14,14 @@ from typing import Any, Final
 
 import httpx2
 import yaml
+from pymongo import MongoClient
 
 from shared.messaging.topology import DEAD_LETTERS, EVENTS, STATE
 from tests.chaos.asking import Answer
 from tests.chaos.invariants import Evidence
 from tests.chaos.link import Link
 from tests.chaos.plan import CLUSTERS, NAMESPACES, Fault
+from tests.chaos.slots import Timekeeping
 from tests.e2e.product import Listener, Product, until
 from tests.support.servers import ServerProcess, free_port
 
@@ -130,7 +132,17 @@ class World:
         if not all(item.get("status", {}).get("phase") in _ENDED for item in items):
             return False
         states = {self.product.get(f"/operations/{o}").json().get("state") for o in operations}
-        return states <= {"Succeeded", "Failed", "Rejected"}
+        return states <= {"Succeeded", "Failed", "Rejected"} and all(kept.at_rest for kept in self.keeping())
+
+    def keeping(self) -> list[Timekeeping]:
+        """Return what is known of every schedule: in the database itself, and by the API."""
+        with MongoClient(self.product.mongo.url, tz_aware=True) as client:
+            documents = list(client["leeward"]["schedules"].find())
+        found = []
+        for document in documents:
+            path = f"/schedules/{document['_id']}"
+            found.append(Timekeeping(document, self.product.get(path).json(), list(self._pages(f"{path}/ticks"))))
+        return found
 
     def evidence(self, answers: list[Answer]) -> Evidence:
         """Gather what the invariants are judged by."""
@@ -144,13 +156,17 @@ class World:
             states=self.product.stored(STATE),
             dead=self.product.stored(DEAD_LETTERS),
             listeners=self.listeners,
+            keeping=self.keeping(),
             died=self.died,
         )
 
     def _rows(self) -> Iterator[Json]:
+        return self._pages("/backups")
+
+    def _pages(self, path: str) -> Iterator[Json]:
         cursor: dict[str, str] = {}
         while True:
-            page = self.product.get("/backups", limit=500, **cursor).json()
+            page = self.product.get(path, limit=500, **cursor).json()
             yield from page["items"]
             if not page["nextCursor"]:
                 return
@@ -256,5 +272,6 @@ def world(directory: Path) -> Iterator[World]:
         through.write_text(yaml.safe_dump(config))
         product = stack.enter_context(Product(directory / "product", through, CLUSTERS))
         until("second executor", product.add_executor("executor-2", *CLUSTERS).is_ready)
+        until("second scheduler", product.add_scheduler("scheduler-2").is_ready)
         listeners = [stack.enter_context(product.listening(kind="backup")) for _ in range(2)]
         yield World(directory, simulator, product, links, listeners)

@@ -136,7 +136,7 @@ class Product:
         self.token = self._run("services.gateway", "token", "anna", "--role", "admin", "--file", str(self.tokens)).strip()
         mongo = {"LEEWARD_MONGO__URL": self.mongo.url}
         self.add("status", {**self.nats.environment("status"), **mongo})
-        self.add("scheduler", {**self.nats.environment("scheduler"), **mongo})
+        self.add_scheduler("scheduler")
         self.add("gateway", {**self.nats.environment("gateway"), **mongo, "LEEWARD_TOKENS_FILE": str(self.tokens)})
         self.add_executor("executor", *self.clusters)
         for service in self.services.values():
@@ -155,6 +155,10 @@ class Product:
     def add_executor(self, name: str, *clusters: str) -> Service:
         served = json.dumps([{"id": c, "kubeconfig": str(self.kubeconfig)} for c in clusters])
         return self.add(name, {**self.nats.environment("executor"), "LEEWARD_CLUSTERS": served}, module="executor")
+
+    def add_scheduler(self, name: str) -> Service:
+        environment = {**self.nats.environment("scheduler"), "LEEWARD_MONGO__URL": self.mongo.url}
+        return self.add(name, environment, module="scheduler")
 
     def stop(self) -> None:
         for service in self.services.values():
@@ -199,6 +203,10 @@ class Product:
 
     def post(self, path: str, body: Any, *, timeout: float = 30, **headers: str) -> httpx2.Response:
         return httpx2.post(self.url + path, json=body, headers=self._headers(headers), timeout=timeout)
+
+    def patch(self, path: str, changes: Any, *, timeout: float = 30) -> httpx2.Response:
+        headers = self._headers({"Content-Type": "application/merge-patch+json"})
+        return httpx2.patch(self.url + path, content=json.dumps(changes), headers=headers, timeout=timeout)
 
     def delete(self, path: str, **headers: str) -> httpx2.Response:
         return httpx2.delete(self.url + path, headers=self._headers(headers), timeout=90)

@@ -12,7 +12,16 @@ from shared.messaging.topology import STATE
 from shared.runtime import clock
 from tests.support.status_messages import inventory, location, observed, presence, snapshot
 from tests.support.status_schedules import SCHEDULE, backup_of, schedule_seen, velero_schedule, wanted
-from tests.support.status_service import announced, announced_in_full, database_of, publish, status_service, stored
+from tests.support.status_service import (
+    Crash,
+    announced,
+    announced_in_full,
+    database_of,
+    dying,
+    publish,
+    status_service,
+    stored,
+)
 from tests.support.waiting import eventually
 
 ROWS = Collection.SCHEDULE_STATUS
@@ -131,3 +140,42 @@ async def test_a_schedule_of_velero_s_own(nats_server, admin, as_user, database)
         await publish(as_user, schedule_seen(velero_schedule("v2", 200, "FailedValidation", validationErrors=["bad cron"])))
         await shows(database, "FailedValidation", row_id)
         await feed_shows(admin, ["New", "Deleted", "FailedValidation"], row_id)
+
+
+async def test_a_cluster_that_falls_silent_and_speaks_again(nats_server, admin, as_user, database):
+    async with status_service(nats_server, database.settings, offline_after=2.0):
+        await write(database, wanted(at=clock.now()))
+        await publish(as_user, *reports(clock.now()))
+        await shows(database, "FailedValidation", reasons=["ClusterOffline"])
+        since = (await database.item(ROWS, SCHEDULE))["reasons"][0]["message"]
+        assert since.startswith("Cluster eu1 has not been seen since 20")
+
+        async def speaks_and_shows():
+            await publish(as_user, presence(clock.now()))
+            return await database.status(ROWS, SCHEDULE) == "New"
+
+        await eventually("valid again", speaks_and_shows, 30.0)
+        await eventually("told", lambda: _said(admin, "New"), 20.0)
+        await announced_in_full(admin, "schedule", SCHEDULE)
+
+
+async def _said(admin, status):
+    return status in [to for _, to in await announced(admin, "schedule", SCHEDULE)]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_a_crash_around_an_announcement_neither_loses_nor_repeats_it(nats_server, admin, as_user, database, moment):
+    await write(database, wanted(at=clock.now()))
+    async with status_service(nats_server, database.settings, publisher=dying(moment, "schedule.Active")) as first:
+        await publish(as_user, *reports(clock.now()))
+        await shows(database, "New")
+        await publish(as_user, observed(backup_of(phase="Completed")))
+        with pytest.raises(BaseExceptionGroup) as died:
+            await first.task
+        assert died.group_contains(Crash)
+    async with status_service(nats_server, database.settings, instance="s2"):
+        await shows(database, "Active")
+        await eventually("told", lambda: _said(admin, "Active"), 20.0)
+        said = [status for _, status in await announced_in_full(admin, "schedule", SCHEDULE)]
+        assert said[-2:] == ["New", "Active"]
+        assert said.count("Active") == 1

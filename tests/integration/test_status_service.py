@@ -9,7 +9,6 @@ from datetime import timedelta
 import pytest
 
 from shared.contracts.documents import Collection
-from shared.messaging.publisher import Publisher
 from shared.messaging.topology import STATE
 from shared.runtime import clock
 from tests.support.servers import MongoServer
@@ -26,10 +25,12 @@ from tests.support.status_messages import (
     snapshot,
 )
 from tests.support.status_service import (
+    Crash,
     announced,
     announced_in_full,
     database_of,
     dead_letters,
+    dying,
     publish,
     status_service,
     stored,
@@ -174,28 +175,6 @@ async def test_a_malformed_message_is_buried_with_its_reason_and_the_next_one_is
         await publish(as_user, *life())
         await shows(database, BACKUPS, "op1", "Completed")
         await shows(database, OPERATIONS, "op1", "Succeeded")
-
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-def dying(moment, subject_part):
-    """A publisher that ends its process once, just before or just after it has published a certain change."""
-    spent = []
-
-    class Dying(Publisher):
-        async def publish(self, subject, envelope):
-            mine = subject_part in subject and not spent
-            if mine and moment == "before":
-                spent.append(subject)
-                raise Crash
-            await super().publish(subject, envelope)
-            if mine:
-                spent.append(subject)
-                raise Crash
-
-    return Dying
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

@@ -111,6 +111,28 @@ async def status_service(
             await task
 
 
+class Crash(BaseException):
+    """The process dies here."""
+
+
+def dying(moment: str, subject_part: str) -> type[Publisher]:
+    """A publisher that ends its process once, just before or just after it has published a certain change."""
+    spent: list[str] = []
+
+    class Dying(Publisher):
+        async def publish(self, subject: str, envelope: Any) -> None:
+            mine = subject_part in subject and not spent
+            if mine and moment == "before":
+                spent.append(subject)
+                raise Crash
+            await super().publish(subject, envelope)
+            if mine:
+                spent.append(subject)
+                raise Crash
+
+    return Dying
+
+
 async def publish(connections: Callable[..., Any], *messages: Any) -> None:
     """Publish messages as those would who may: commands as the gateway, events as the cluster's executor."""
     users: dict[str, Connection] = {}

@@ -40,6 +40,7 @@ def innocent(mine="op0", theirs="op2"):
         ],
         dead=[],
         listeners=[heard],
+        keeping=[],
         died=[],
     )
 
