@@ -23,7 +23,7 @@ from tests.chaos.link import Link
 from tests.chaos.plan import CLUSTERS, NAMESPACES, Fault
 from tests.chaos.slots import Timekeeping
 from tests.e2e.product import Listener, Product, until
-from tests.support.servers import ServerProcess, free_port
+from tests.support.servers import PLAIN, ServerProcess, free_port
 
 Json = dict[str, Any]
 
@@ -53,7 +53,8 @@ class Simulator(ServerProcess):
         def ordered() -> httpx2.Response:
             control = json.loads((self.directory / "control").read_text())  # written anew by each life of the process
             who = {"Authorization": f"Bearer {control['token']}"}
-            return httpx2.post(control["url"], json={"cluster": cluster, "fault": what, **terms}, headers=who, timeout=30)
+            order = {"cluster": cluster, "fault": what, **terms}
+            return httpx2.post(control["url"], json=order, headers=who, timeout=30, **PLAIN)
 
         answer = until(f"{what} ordered", ordered)
         assert answer.is_success, answer.text
@@ -62,7 +63,8 @@ class Simulator(ServerProcess):
         """What the API server itself shows."""
         config = yaml.safe_load(self.kubeconfig.read_text())
         server = next(c["cluster"]["server"] for c in config["clusters"] if c["name"] == cluster)
-        return list(httpx2.get(f"{server}/apis/velero.io/v1/namespaces/velero/backups", timeout=30).json()["items"])
+        url = f"{server}/apis/velero.io/v1/namespaces/velero/backups"
+        return list(httpx2.get(url, timeout=30, **PLAIN).json()["items"])
 
 
 @dataclass

@@ -19,6 +19,7 @@ from tests.conformance.story import Pace, phase_of
 from tests.e2e.real.access import Access
 from tests.e2e.real.api import KubeApi
 from tests.e2e.real.installation import manifest
+from tests.support.waiting import PATIENCE
 
 SPEED = 20.0
 """How many of Velero's seconds pass in one of ours. A minute's tick comes every 3 s."""
@@ -48,7 +49,7 @@ class Loop:
         self._thread = Thread(target=self._loop.run_forever, name="simulated stage", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, Any], timeout: float = 30) -> Any:
+    def run(self, work: Coroutine[Any, Any, Any], timeout: float = PATIENCE) -> Any:
         """The outcome of a coroutine."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)
 
@@ -195,6 +196,6 @@ class SimulatedStage:
         velero = Velero(cluster, cloud, SETTINGS)
         self._loop.run(self._running.enter_async_context(velero))
         hands = SimulatedHands(self._loop, cluster, cloud, velero, api, prefix)
-        found = Cluster(name, api, hands, Pace(SPEED, least=10.0))
+        found = Cluster(name, api, hands, Pace(SPEED, least=PATIENCE))
         found.eventually("the location", lambda: phase_of(found.get("backupstoragelocations", "default")) == "Available")
         return found

@@ -20,7 +20,7 @@ from nats.js.errors import NotFoundError
 from shared.messaging.connection import connect
 from shared.messaging.topology import EVENTS, STATE
 from shared.runtime.health import Health
-from tests.support.servers import MongoServer, NatsServer, die_with_parent, free_port
+from tests.support.servers import PLAIN, MongoServer, NatsServer, die_with_parent, free_port
 from tests.support.waiting import PATIENCE
 
 ACK_WAIT, LEASE_TTL = 5.0, 3.0
@@ -103,7 +103,7 @@ class Service:
         self.process.send_signal(signal.SIGCONT)
 
     def readiness(self) -> dict[str, Any]:
-        return dict(httpx2.get(f"http://127.0.0.1:{self.port}/readyz", timeout=10).json())
+        return dict(httpx2.get(f"http://127.0.0.1:{self.port}/readyz", timeout=10, **PLAIN).json())
 
     def is_ready(self) -> bool:
         with contextlib.suppress(httpx2.HTTPError):
@@ -199,22 +199,22 @@ class Product:
         return {"Authorization": f"Bearer {self.token}", **(more or {})}
 
     def get(self, path: str, **params: Any) -> httpx2.Response:
-        return httpx2.get(self.url + path, params=params, headers=self._headers(None), timeout=30)
+        return httpx2.get(self.url + path, params=params, headers=self._headers(None), timeout=30, **PLAIN)
 
     def post(self, path: str, body: Any, *, timeout: float = 30, **headers: str) -> httpx2.Response:
-        return httpx2.post(self.url + path, json=body, headers=self._headers(headers), timeout=timeout)
+        return httpx2.post(self.url + path, json=body, headers=self._headers(headers), timeout=timeout, **PLAIN)
 
     def patch(self, path: str, changes: Any, *, timeout: float = 30) -> httpx2.Response:
         headers = self._headers({"Content-Type": "application/merge-patch+json"})
         return httpx2.patch(self.url + path, content=json.dumps(changes), headers=headers, timeout=timeout)
 
     def delete(self, path: str, **headers: str) -> httpx2.Response:
-        return httpx2.delete(self.url + path, headers=self._headers(headers), timeout=90)
+        return httpx2.delete(self.url + path, headers=self._headers(headers), timeout=90, **PLAIN)
 
     def read(self, identity: str, artifact: str, *, headers: dict[str, str] | None = None, **params: Any) -> httpx2.Response:
         """Read what lies beside a backup in its storage."""
         url = f"{self.url}/backups/{identity}/{artifact}"
-        return httpx2.get(url, params=params, headers=self._headers(headers), timeout=30)
+        return httpx2.get(url, params=params, headers=self._headers(headers), timeout=30, **PLAIN)
 
     def made(self, name: str, cluster: str = "eu1", *, within: float = 90, **more: Any) -> dict[str, Any]:
         """Ask for a backup and return it when Velero has done with it, whatever came of it."""
@@ -327,8 +327,8 @@ class Listener:
 
     def _read(self) -> None:
         headers = self.product._headers({"Last-Event-ID": self.last} if self.last else None)
-        timeout = httpx2.Timeout(10, read=40)
-        with httpx2.stream("GET", f"{self.product.url}/events", params=self.params, headers=headers, timeout=timeout) as stream:
+        facts = {"params": self.params, "headers": headers, "timeout": httpx2.Timeout(10, read=40), **PLAIN}
+        with httpx2.stream("GET", f"{self.product.url}/events", **facts) as stream:
             assert stream.status_code == 200
             self.connected.set()
             kind, identity, data = "message", None, ""

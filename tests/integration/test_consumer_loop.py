@@ -264,12 +264,14 @@ async def test_a_stop_lets_what_has_begun_end_and_gives_the_rest_back_at_once(ad
     ack_wait = 60.0
     await ensure_cluster(admin.stream, "eu1", dataclasses.replace(TIMING, ack_wait=ack_wait))
     script = Script()
-    script.outcomes["op1"] = [0.5]
+    script.outcomes["op1"] = [2.0]
     gateway = await as_user("gateway")
     await order(gateway, "op1", "shop")
     await order(gateway, "op2", "shop")
-    async with running(consumer(*loop_parts, script)):
-        await eventually("begun", lambda: script.calls == ["op1"])
+    first = consumer(*loop_parts, script, dataclasses.replace(QUICK, grace=PATIENCE))
+    async with running(first):
+        await eventually("both taken", lambda: len(first._held) == 2)
+        assert script.calls == ["op1"]
     assert script.done == ["op1"]
     successor = Script()
     async with running(consumer(*loop_parts, successor)):

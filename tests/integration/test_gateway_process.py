@@ -32,7 +32,7 @@ from tests.support.gateway import (
     stack,
 )
 from tests.support.schedules import decides, row_of, tick
-from tests.support.servers import free_port
+from tests.support.servers import PLAIN, free_port
 from tests.support.waiting import PATIENCE, eventually
 
 GRACE = 60
@@ -53,7 +53,7 @@ async def test_the_process_serves_and_stops_when_it_is_asked_to(nats_server, mon
     with (tmp_path / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.gateway", env=environment, stderr=log)
     try:
-        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=PATIENCE) as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE, **PLAIN) as client:
 
             async def ready():
                 assert process.returncode is None, (tmp_path / "log").read_text()

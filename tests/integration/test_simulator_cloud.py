@@ -12,6 +12,8 @@ import pytest
 
 from simulator.bulk import MEBIBYTE, Archive
 from simulator.cloud import Cloud, StorageError
+from tests.support.servers import PLAIN
+from tests.support.waiting import PATIENCE
 
 KEY = "backups/b1/b1-logs.gz"
 
@@ -66,7 +68,7 @@ def test_a_key_cannot_leave_its_bucket_folder(tmp_path: Path, key: str) -> None:
 
 async def test_a_signed_url_serves_the_object_as_it_is(cloud: Cloud) -> None:
     cloud.put("eu1", KEY, b"\x1f\x8b-gzip")
-    async with cloud, httpx2.AsyncClient() as client:
+    async with cloud, httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         answer = await client.get(cloud.sign("eu1", KEY, 600))
         missing = await client.get(cloud.sign("eu1", "backups/b1/none", 600))
     assert (answer.status_code, answer.content) == (200, b"\x1f\x8b-gzip")
@@ -90,7 +92,7 @@ async def test_a_signed_url_serves_the_object_as_it_is(cloud: Cloud) -> None:
 async def test_a_range_is_served(asked: str, status: int, content: bytes | None) -> None:
     cloud = storage()
     cloud.put("eu1", KEY, b"0123456789")
-    async with cloud, httpx2.AsyncClient() as client:
+    async with cloud, httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         answer = await client.get(cloud.sign("eu1", KEY, 600), headers={"range": asked})
     assert answer.status_code == status
     assert content is None or answer.content == content
@@ -101,7 +103,7 @@ async def test_a_url_ends_with_its_time_and_fits_only_its_object() -> None:
     cloud = storage(now=clock)
     cloud.put("eu1", KEY, b"log")
     cloud.put("eu1", "secret", b"other")
-    async with cloud, httpx2.AsyncClient() as client:
+    async with cloud, httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         url = cloud.sign("eu1", KEY, 600)
         clock.now += timedelta(seconds=600)
         assert (await client.get(url)).status_code == 200
@@ -120,7 +122,7 @@ async def test_files_outlive_the_process_and_so_do_urls(tmp_path: Path) -> None:
     async with first:
         url = urlsplit(first.sign("eu1", KEY, 600))
     second = Cloud(tmp_path / "cloud", port=url.port or 0, now=Clock())
-    async with second, httpx2.AsyncClient() as client:
+    async with second, httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         assert (await client.get(url.geturl())).content == b"log"
     assert (tmp_path / "cloud" / "signing.key").stat().st_mode & 0o777 == 0o600
 
@@ -128,7 +130,7 @@ async def test_files_outlive_the_process_and_so_do_urls(tmp_path: Path) -> None:
 async def test_storage_that_is_down_answers_nobody_until_it_returns() -> None:
     cloud = storage()
     cloud.put("eu1", KEY, b"log")
-    async with cloud, httpx2.AsyncClient() as client:
+    async with cloud, httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         cloud.faults.down = True
         with pytest.raises(StorageError, match=r"^operation error S3: ListObjectsV2.*connection refused"):
             cloud.keys("eu1")
@@ -157,7 +159,7 @@ def test_a_bucket_whose_keys_are_withdrawn_refuses_alone() -> None:
 
 async def test_an_object_is_served_only_while_it_is_the_one_that_was_meant(cloud: Cloud) -> None:
     cloud.put("eu1", KEY, b"0123456789")
-    async with cloud, httpx2.AsyncClient() as client:
+    async with cloud, httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         url = cloud.sign("eu1", KEY, 600)
         etag = (await client.get(url)).headers["etag"]
         same = await client.get(url, headers={"if-match": etag, "range": "bytes=4-5"})

@@ -10,8 +10,9 @@ from simulator.disk import DataInUse
 from simulator.fleet import Fleet
 from simulator.seed import demo
 from simulator.velero.client import phase_of
+from tests.support.servers import PLAIN
 from tests.support.simulated_velero import FINAL, QUICK
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 
 def fleet(data=None):
@@ -62,7 +63,7 @@ async def test_logs_can_be_fetched_from_outside(running):
         "the request is processed",
         lambda: phase_of(found := store(running, "eu1").get("downloadrequests", "d", "velero")) == "Processed" and found,
     )
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         answer = await client.get(request["status"]["downloadURL"])
     assert b"payments-audit" in gzip.decompress(answer.content)
 
@@ -107,7 +108,7 @@ async def test_contents_are_as_large_as_ordered_when_they_are_fetched(running):
         "the request is processed",
         lambda: phase_of(each := store(running, "eu1").get("downloadrequests", "d", "velero")) == "Processed" and each,
     )
-    async with httpx2.AsyncClient() as client:
+    async with httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as client:
         answer = await client.get(request["status"]["downloadURL"])
     assert len(answer.content) == found["eu1"] > 2 * 1024 * 1024
     with pytest.raises(OSError, match="no backup"):

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import yaml
 
-from tests.support.servers import free_port
+from tests.support.servers import PLAIN, free_port
 from tests.support.waiting import PATIENCE
 
 BACKUPS = "/apis/velero.io/v1/namespaces/velero/backups"
@@ -50,23 +50,25 @@ def running(*options: str):
 
 
 def get(url: str, token: str = "") -> dict:
-    answer = httpx2.get(url, headers={"authorization": f"Bearer {token}"} if token else {}, timeout=PATIENCE)
+    answer = httpx2.get(url, headers={"authorization": f"Bearer {token}"} if token else {}, timeout=PATIENCE, **PLAIN)
     answer.raise_for_status()
     return answer.json()
 
 
 def test_a_killed_process_returns_with_every_object_and_its_versions(tmp_path):
     options = ("--no-velero", "--data", str(tmp_path / "data"), "--port", str(free_port(3)), "--name", "eu1", "--name", "us1")
-    with running(*options) as first:
+    with running(*options) as first, httpx2.Client(timeout=PATIENCE, **PLAIN) as client:
         for index in range(50):
             made = {"metadata": {"name": f"b{index}"}, "spec": {}, "apiVersion": "velero.io/v1", "kind": "Backup"}
-            httpx2.post(first.said["eu1"] + BACKUPS, json=made, timeout=PATIENCE).raise_for_status()
-        httpx2.delete(first.said["eu1"] + f"{BACKUPS}/b7", timeout=PATIENCE).raise_for_status()
+            client.post(first.said["eu1"] + BACKUPS, json=made).raise_for_status()
+        httpx2.delete(first.said["eu1"] + f"{BACKUPS}/b7", timeout=PATIENCE, **PLAIN).raise_for_status()
         before = [get(first.said[name] + BACKUPS) for name in ("eu1", "us1")]
         first.end(signal.SIGKILL)
     with running(*options) as second:
         assert [get(second.said[name] + BACKUPS) for name in ("eu1", "us1")] == before
-        old = httpx2.get(second.said["eu1"] + BACKUPS, params={"watch": "1", "resourceVersion": "201"}, timeout=PATIENCE)
+        old = httpx2.get(
+            second.said["eu1"] + BACKUPS, params={"watch": "1", "resourceVersion": "201"}, timeout=PATIENCE, **PLAIN
+        )
         assert json.loads(old.text.splitlines()[0])["object"]["code"] == 410
     assert len(before[0]["items"]) == 49
 
@@ -112,7 +114,7 @@ def test_it_ends_with_its_parent(tmp_path):
 def test_the_token_file_opens_the_door_and_nothing_else_does(tmp_path):
     token, config = tmp_path / "token", tmp_path / "kubeconfig"
     with running("--no-velero", "--token-file", str(token), "--kubeconfig", str(config)) as process:
-        assert httpx2.get(process.said["eu1"] + BACKUPS, timeout=PATIENCE).status_code == 401
+        assert httpx2.get(process.said["eu1"] + BACKUPS, timeout=PATIENCE, **PLAIN).status_code == 401
         assert get(process.said["eu1"] + BACKUPS, token.read_text().strip())["items"] == []
     assert yaml.safe_load(config.read_text())["users"][0]["user"]["token"] == token.read_text().strip()
     assert [path.stat().st_mode & 0o777 for path in (token, config)] == [0o600, 0o600]
@@ -126,7 +128,7 @@ class Orders:
 
     def __call__(self, **order) -> tuple[int, dict]:
         headers = {"authorization": f"Bearer {self.where['token']}"}
-        answer = httpx2.post(self.where["url"], json=order, headers=headers, timeout=PATIENCE)
+        answer = httpx2.post(self.where["url"], json=order, headers=headers, timeout=PATIENCE, **PLAIN)
         return answer.status_code, answer.json()
 
 
@@ -141,7 +143,7 @@ def test_faults_are_ordered_from_outside(tmp_path):
         assert order(cluster="eu1", fault="api-up")[0] == 200
         get(process.said["eu1"] + "/version")
         order(cluster="us1", fault="api-fail", code=503)
-        assert httpx2.get(process.said["us1"] + BACKUPS, timeout=PATIENCE).status_code == 503
+        assert httpx2.get(process.said["us1"] + BACKUPS, timeout=PATIENCE, **PLAIN).status_code == 503
         order(cluster="us1", fault="velero-kill")
         states = order(fault="state")[1]["result"]
         assert [states[name]["velero"]["running"] for name in ("eu1", "us1")] == [True, False]
@@ -152,7 +154,7 @@ def test_bad_orders_are_refused_with_a_reason(tmp_path):
     with running("--no-velero", "--control", str(file)):
         order = Orders(file)
         assert file.stat().st_mode & 0o777 == 0o600
-        assert httpx2.post(order.where["url"], json={"fault": "api-down"}, timeout=PATIENCE).status_code == 401
+        assert httpx2.post(order.where["url"], json={"fault": "api-down"}, timeout=PATIENCE, **PLAIN).status_code == 401
         for bad, reason in (
             ({"fault": "fire"}, "api-down"),
             ({"fault": "api-down", "cluster": "mars"}, "eu1"),

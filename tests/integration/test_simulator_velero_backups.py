@@ -12,9 +12,10 @@ import pytest
 
 from simulator.cloud import Cloud
 from simulator.velero import Flaw
+from tests.support.servers import PLAIN
 from tests.support.simulated_velero import Site, timeless
 from tests.support.transcripts import of_object, transcript
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 HOOKS = {"resources": [{"name": "h", "pre": [{"exec": {"command": ["/bin/true"]}}]}]}
 
@@ -51,7 +52,7 @@ async def download(site, kind, name):
     """What a DownloadRequest leads to."""
     site.create("downloadrequests", f"get-{kind.lower()}-{name}", {"target": {"kind": kind, "name": name}})
     request = await site.until(f"get-{kind.lower()}-{name}", "Processed", kind="downloadrequests")
-    async with httpx2.AsyncClient() as http:
+    async with httpx2.AsyncClient(timeout=PATIENCE, **PLAIN) as http:
         return await http.get(request["status"]["downloadURL"])
 
 

@@ -194,7 +194,7 @@ async def test_several_backups_at_once_never_share_a_namespace(sites):
 
 
 async def test_a_lost_wake_up_lets_the_queue_wait_for_its_tick(sites):
-    site = await sites(queue_recheck=600.0)
+    site = await sites(queue_recheck=100_000.0)
     site.velero.faults.lose_wake_ups(1)
     site.velero.faults.hold("one")
     site.backup("one")
@@ -211,7 +211,7 @@ async def test_a_lost_wake_up_lets_the_queue_wait_for_its_tick(sites):
 
 
 async def test_wake_ups_are_lost_by_chance_as_often_as_the_settings_say(sites):
-    site = await sites(queue_recheck=600.0, lost_wake_ups=1.0)
+    site = await sites(queue_recheck=100_000.0, lost_wake_ups=1.0)
     for name, namespace in (("one", "shop"), ("two", "bank")):
         site.backup(name, namespace=namespace)
     await site.until("one")

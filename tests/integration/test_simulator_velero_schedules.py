@@ -14,10 +14,11 @@ MINUTELY = {"schedule": "* * * * *", "template": {"includedNamespaces": ["shop"]
 
 
 class Clock:
-    """The time of this machine, moved ahead by a test."""
+    """The time of this machine, moved ahead by a test; a minute begins with the test, and ends when the test says so."""
 
     def __init__(self) -> None:
-        self.ahead = timedelta()
+        now = utc_now()
+        self.ahead = now.replace(second=0, microsecond=0) - now
 
     def __call__(self) -> datetime:
         return utc_now() + self.ahead

@@ -88,7 +88,7 @@ async def test_a_read_only_location_takes_no_backup_and_no_deletion(sites):
 
 
 async def test_an_expired_backup_is_collected_and_its_copy_says_why_it_is_not(sites):
-    writer, reader = await sites(gc_frequency=10_000.0), await sites("eu2", access="ReadOnly", gc_frequency=60.0)
+    writer, reader = await sites(gc_frequency=100_000.0), await sites("eu2", access="ReadOnly", gc_frequency=60.0)
     writer.backup("brief", ttl="1s")
     await reader.until("brief")
     await eventually(

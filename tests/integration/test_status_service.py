@@ -122,6 +122,7 @@ async def test_an_operation_expires_unanswered_and_a_late_yes_wins(nats_server, 
     async with status_service(nats_server, database.settings) as service:
         await publish(as_user, command(now=clock.now(), expires_in=3600))
         await shows(database, OPERATIONS, "op1", "Queued")
+        await shows(database, BACKUPS, "op1", "Creating")
         service.clock.forward(3600 + 60 + 1)
         await shows(database, OPERATIONS, "op1", "Expired")
         await shows(database, BACKUPS, "op1", "Failed")

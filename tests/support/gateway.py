@@ -31,7 +31,7 @@ from shared.messaging.publisher import Publisher
 from shared.messaging.topology import COMMANDS, ensure
 from shared.runtime.health import Health
 from shared.runtime.process import Runtime
-from tests.support.servers import MongoServer, NatsServer, free_port
+from tests.support.servers import PLAIN, MongoServer, NatsServer, free_port
 from tests.support.waiting import eventually, subscribed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -194,7 +194,7 @@ async def running(settings: Settings, health: Health | None = None) -> AsyncIter
     task = asyncio.create_task(gateway.main(runtime, settings))
     url = f"http://127.0.0.1:{settings.http.port}"
     try:
-        async with httpx2.AsyncClient(base_url=url, timeout=90, trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=url, timeout=90, **PLAIN) as client:
 
             async def alive() -> bool:
                 if task.done():

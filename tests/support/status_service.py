@@ -107,6 +107,11 @@ async def status_service(
         yield Service(runtime, clock, task)
     finally:
         task.cancel()
+        _, left = await asyncio.wait({task}, timeout=PATIENCE)
+        if left:
+            for each in asyncio.all_tasks():
+                each.print_stack()
+        assert not left, "a stop must end everything"
         with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
             await task
 

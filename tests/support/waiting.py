@@ -18,17 +18,16 @@ async def eventually(what: str, probe: Callable[[], Any | Awaitable[Any]], timeo
     answer = None
     try:
         async with asyncio.timeout(timeout) as patience:
-            while True:
-                answer = probe()
-                if isinstance(answer, Awaitable):
-                    answer = await answer
+            while not patience.expired():  # whatever the probe waits for may swallow the cancellation (see unless_cancelled)
+                found = probe()
+                answer = await found if isinstance(found, Awaitable) else found
                 if answer:
                     return answer
                 await asyncio.sleep(0.02)
     except TimeoutError:
         if not patience.expired():
             raise  # the probe's own
-        raise AssertionError(f"{what}: not within {timeout} s (last answer: {answer!r})") from None
+    raise AssertionError(f"{what}: not within {timeout} s (last answer: {answer!r})")
 
 
 async def subscribed(connection: Connection) -> None:
