@@ -31,6 +31,8 @@ class Stage:
     dead: bool = False
     free: bool = False
     """Nobody waits any more."""
+    busy: int = 0
+    """How many are in the middle of something that takes its time."""
 
     async def point(self) -> None:
         if self.dead:
