@@ -82,6 +82,10 @@ bench: setup ## Measure speed and memory (under 8 minutes on a quiet machine); s
 bench-list: setup ## Measure a page of each named query with N backups (20,000 unless told otherwise); see docs/performance.md
 	$(RUN) python -m benchmarks.listing $(if $(filter command line environment,$(origin N)),$(N))
 
+.PHONY: bench-schedules
+bench-schedules: setup ## Measure one scheduler with N schedules (100,000 unless told otherwise); see docs/performance.md
+	$(RUN) python -m benchmarks.scheduling $(if $(filter command line environment,$(origin N)),$(N))
+
 .PHONY: bench-report
 bench-report: setup ## Write the tables of docs/performance.md from what was measured last
 	$(RUN) python -m benchmarks.report

@@ -40,7 +40,7 @@ async def main(runtime: Runtime, settings: Settings, *, publisher: Callable[[Con
     ):
         await _ready(store, database, settings.ping_interval)
         ports = Ports(store, publisher(connection), runtime.clock)
-        lease = Lease(connection, _KEY, runtime.instance, settings.lease_ttl)
+        lease = Lease(connection, _KEY, runtime.instance, settings.lease_ttl, dependency=nats)
 
         async def lead() -> None:
             await Lead(ports, settings, lambda: hints(connection, besides=SOURCE), database, nats).work()

@@ -15,6 +15,7 @@ from nats.js.kv import KeyValue
 
 from shared.messaging.connection import Connection
 from shared.messaging.topology import LEASES
+from shared.runtime.health import Dependency
 from shared.runtime.pacing import jittered
 from shared.runtime.stopping import unless_cancelled
 
@@ -25,12 +26,16 @@ _TROUBLE = (nats.errors.Error, nats.js.errors.Error, ConnectionError, TimeoutErr
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One key of the lease bucket, held by `holder` while it renews it. `ttl` in seconds, as the bucket has it."""
+    """One key of the lease bucket, held by `holder` while it renews it. `ttl` in seconds, as the bucket has it.
+
+    `dependency`, if given, is told whether the bucket answers who waits for the lease.
+    """
 
     connection: Connection
     key: str
     holder: str
     ttl: float = 15.0
+    dependency: Dependency | None = None
 
     async def work(self, body: Callable[[], Awaitable[None]]) -> None:
         """Run `body` whenever the lease is held and cancel it when it is lost; for ever, until cancelled.
@@ -58,12 +63,21 @@ class Lease:
         while True:
             unless_cancelled()
             try:
-                return await (await self._bucket()).create(self.key, self.holder.encode())
+                revision = await (await self._bucket()).create(self.key, self.holder.encode())
             except nats.js.errors.KeyWrongLastSequenceError:
-                pass  # somebody holds it
+                self._answered()  # somebody holds it
             except _TROUBLE as error:
                 log.debug("lease not answered", lease=self.key, reason=str(error))
+                if self.dependency:
+                    self.dependency.missing(f"lease: {str(error) or type(error).__name__}", voice=self.key)
+            else:
+                self._answered()
+                return revision
             await asyncio.sleep(jittered(self.ttl / 5))
+
+    def _answered(self) -> None:
+        if self.dependency:
+            self.dependency.answers()
 
     async def _renew(self, task: "asyncio.Future[None]", held: "_Held") -> None:
         """Renew until the body ends or the lease is lost: taken by another, or not renewed for its whole time."""

@@ -294,6 +294,14 @@ async def test_a_database_away_across_slots_loses_none(nats_server, admin, tmp_p
         server.kill()
 
 
+async def test_it_is_not_ready_before_there_is_a_lease_to_hold(nats_server, mongo_server):
+    database = database_of(mongo_server)
+    async with scheduler(nats_server, database.settings, lambda: NOON) as service:  # nobody has made the buckets
+        await eventually("says so", lambda: "lease" in str(service.runtime.health.report()), 20)
+        assert not service.runtime.health.ready
+    await database.client.close()
+
+
 class Crash(BaseException):
     """The process dies here."""
 
@@ -333,7 +341,7 @@ async def test_it_may_die_anywhere_and_the_next_one_goes_on(nats_server, world, 
 class NoLease:
     """A lease that everybody holds."""
 
-    def __init__(self, *_):
+    def __init__(self, *_, **__):
         pass
 
     async def work(self, body):
