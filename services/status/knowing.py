@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from pymongo import ASCENDING, DESCENDING
-
 from services.status.grounds import LOCATION_FIELDS, SELECTORS, STATE_FIELDS, Ground, ground
 from services.status.ports import Document, Maker
 from services.status.schedules import Decided, Made
@@ -98,7 +96,7 @@ class Knowing:
             last = counted and await backups.find_one(
                 {"listed": True, **mine},
                 {"item.id": 1, "item.name": 1, "item.status": 1},
-                sort=[("item.createdAt", DESCENDING), ("_id", DESCENDING)],
+                sort=[("item.createdAt", -1), ("_id", -1)],
             )
         return Made(
             any=any(each["shown"] for each in counted),
@@ -145,9 +143,7 @@ class Knowing:
     async def walk(self, after: str) -> tuple[set[str], str]:
         """See Remembers."""
         with answering():
-            page = self.database[Collection.SCHEDULES].find(
-                {"_id": {"$gt": after}}, {"_id": 1}, sort=[("_id", ASCENDING)], limit=_PAGE
-            )
+            page = self.database[Collection.SCHEDULES].find({"_id": {"$gt": after}}, {"_id": 1}, sort=[("_id", 1)], limit=_PAGE)
             wanted = [each["_id"] async for each in page]
         last = wanted[-1] if len(wanted) == _PAGE else ""
         return await self._differing({"$gt": after, **({"$lte": last} if last else {})}), last
