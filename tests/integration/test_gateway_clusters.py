@@ -143,6 +143,7 @@ async def test_a_cluster_that_has_not_said_anything_holds_nothing_that_we_know_o
 # ---------------------------------------------------------------------- who may
 
 BACKUP = {"name": "b", "cluster": "eu1", "scope": {"kind": "all"}}
+SCHEDULE = {"name": "s", "cluster": "eu1", "cron": "@daily", "template": {"scope": {"kind": "all"}}}
 ADDRESSES = [
     ("GET", "/backups", None, "viewer"),
     ("GET", "/backups/summary", None, "viewer"),
@@ -163,6 +164,18 @@ ADDRESSES = [
     ("GET", "/operations/x", None, "viewer"),
     ("GET", "/events?kind=odd", None, "viewer"),
     ("POST", "/backups", BACKUP, "operator"),
+    ("GET", "/schedules", None, "viewer"),
+    ("GET", "/schedules/summary", None, "viewer"),
+    ("GET", "/schedules/x", None, "viewer"),
+    ("GET", "/schedules/x/ticks", None, "viewer"),
+    ("POST", "/schedules/preview", {"cron": "@daily"}, "viewer"),
+    ("POST", "/schedules", SCHEDULE, "operator"),
+    ("PATCH", "/schedules/x", {}, "operator"),
+    ("POST", "/schedules/x/pause", None, "operator"),
+    ("POST", "/schedules/x/resume", None, "operator"),
+    ("POST", "/schedules/x/skip", {"count": 1}, "operator"),
+    ("POST", "/schedules/x/backups", {"name": "b"}, "operator"),
+    ("DELETE", "/schedules/x", None, "operator"),
     ("POST", "/clusters", {"id": "eu1"}, "admin"),
     ("PATCH", "/clusters/eu1", {"displayName": "x"}, "admin"),
     ("DELETE", "/clusters/eu1", None, "admin"),

@@ -6,10 +6,10 @@ import pytest
 
 from shared.contracts.documents import to_document
 from shared.contracts.phases import ScheduleStatus
-from shared.contracts.schedules import Pause
 from shared.contracts.views import ScheduleItem
-from tests.support.gateway import API, NOW, eventually, stack, tokens_file
+from tests.support.gateway import API, NOW, eventually, stack
 from tests.support.schedules import BODY, FAR, create, judging, row_of, wanted
+from tests.support.servers import MongoServer
 
 PATCH = {"content-type": "application/merge-patch+json"}
 
@@ -303,46 +303,41 @@ async def test_what_is_not_there_is_not_found(made):
         assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found"), (method, suffix)
 
 
-async def test_who_may_do_what(nats_server, mongo_server, tmp_path):
-    path = tmp_path / "tokens.json"
-    who = tokens_file(path, vera="viewer", otto="operator", anna="admin")
-    async with stack(nats_server, mongo_server, wait=0, tokens_file=path) as made:
-
-        async def asks(name, method, suffix="", body=None):
-            headers = {"Authorization": who[name]}
-            return await made.client.request(method, f"{API}/schedules{suffix}", json=body, headers=headers)
-
-        assert (await asks("vera", "POST", body=BODY)).status_code == 403
-        body = (await asks("otto", "POST", body={**BODY, "deleteBackupsOnDeletion": True})).json()
-        assert body["createdBy"] == "otto"
-        one = f"/{body['id']}"
-        for method, suffix, content in (
-            ("PATCH", one, {}),
-            ("POST", f"{one}/pause", None),
-            ("POST", f"{one}/resume", None),
-            ("POST", f"{one}/skip", {"count": 1}),
-            ("POST", f"{one}/backups", {"name": "b"}),
-            ("DELETE", one, None),
-        ):
-            assert (await asks("vera", method, suffix, content)).status_code == 403, (method, suffix)
-        for suffix in ("", "/summary", one, f"{one}/ticks"):
-            assert (await asks("vera", "GET", suffix)).status_code == 200, suffix
-        preview = {"cron": "@daily"}
-        assert (await asks("vera", "POST", "/preview", preview)).status_code == 200
-        refused = await asks("otto", "DELETE", one)
-        assert (refused.status_code, "deleteBackups=false" in refused.json()["detail"]) == (403, True)
-        assert (await asks("otto", "DELETE", f"{one}?deleteBackups=true")).status_code == 403
-        assert (await made.database["schedules"].find_one({"_id": body["id"]}))["deleting"] is None
-        assert (await asks("anna", "DELETE", one)).status_code == 202
-
-
-async def test_without_the_database_nothing_is_made_and_without_nats_everything_is(made):
+async def test_without_nats_a_schedule_is_made_and_changed_and_only_a_backup_must_wait(made):
     made.nats.kill()
     body = await create(made, {"Prefer": "wait=0"})
-    assert (await made.client.post(f"{API}/schedules/{body['id']}/pause", headers={"Prefer": "wait=0"})).status_code == 200
-    assert (await wanted(made, body["id"])).pauses == [Pause(from_=(await wanted(made, body["id"])).pauses[0].from_)]
-    away = await made.client.post(f"{API}/schedules/{body['id']}/backups", json={"name": "b"})
+    path = f"{API}/schedules/{body['id']}"
+    assert (await made.client.post(f"{path}/pause", headers={"Prefer": "wait=0"})).status_code == 200
+    assert (await wanted(made, body["id"])).paused
+    away = await made.client.post(f"{path}/backups", json={"name": "b"})
     assert (away.status_code, away.json()["dependency"]) == (503, "nats")
+
+
+async def test_without_the_database_every_answer_says_so_and_nothing_is_made(nats_server, tmp_path):
+    mongo = MongoServer(tmp_path / "mongo")
+    if mongo.external:
+        pytest.skip("the database is not ours to stop")
+    mongo.start()
+    try:
+        async with stack(nats_server, mongo, wait=0) as made:
+            body = await create(made)
+            path = f"{API}/schedules/{body['id']}"
+            mongo.kill()
+            for method, address, content in (
+                ("GET", f"{API}/schedules", None),
+                ("GET", path, None),
+                ("GET", f"{path}/ticks", None),
+                ("POST", f"{API}/schedules", {**BODY, "name": "other"}),
+                ("PATCH", path, {"description": "x"}),
+                ("POST", f"{path}/pause", None),
+                ("POST", f"{path}/backups", {"name": "b"}),
+                ("DELETE", path, None),
+            ):
+                away = await made.client.request(method, address, json=content)
+                assert (away.status_code, away.json()["dependency"]) == (503, "mongodb"), (method, address)
+            assert (await made.client.post(f"{API}/schedules/preview", json={"cron": "@daily"})).status_code == 200
+    finally:
+        mongo.kill()
 
 
 async def test_a_record_that_cannot_be_read_is_told_of_and_harms_no_other(made):
