@@ -54,6 +54,7 @@ def settle(world: World, crowd: People) -> list[Answer]:
     until("every service is ready again", lambda: not world.unready() or None)
     operations = sorted({answer.operation for answer in answers})
     until("everything has come to rest", lambda: world.settled(operations), _SETTLING)
+    until("every schedule is shown as it is", world.shown)
     until("every listener is up to date", lambda: heard_all(world))
     world.count_the_dead()
     return answers

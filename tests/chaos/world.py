@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import httpx2
 import yaml
@@ -21,7 +21,7 @@ from tests.chaos.asking import Answer
 from tests.chaos.invariants import Evidence
 from tests.chaos.link import Link
 from tests.chaos.plan import CLUSTERS, NAMESPACES, Fault
-from tests.chaos.slots import Timekeeping
+from tests.chaos.slots import Timekeeping, schedules_are_shown_as_they_are
 from tests.e2e.product import Listener, Product, until
 from tests.support.servers import PLAIN, ServerProcess, free_port
 
@@ -65,6 +65,12 @@ class Simulator(ServerProcess):
         server = next(c["cluster"]["server"] for c in config["clusters"] if c["name"] == cluster)
         url = f"{server}/apis/velero.io/v1/namespaces/velero/backups"
         return list(httpx2.get(url, timeout=30, **PLAIN).json()["items"])
+
+
+class Unhurried(Product):
+    """The product, which takes no cluster for lost while a fault lasts: what that means for statuses has tests of its own."""
+
+    pace: ClassVar = {**Product.pace, "LEEWARD_OFFLINE_AFTER": "20"}
 
 
 @dataclass
@@ -145,6 +151,11 @@ class World:
             path = f"/schedules/{document['_id']}"
             found.append(Timekeeping(document, self.product.get(path).json(), list(self._pages(f"{path}/ticks"))))
         return found
+
+    def shown(self) -> bool:
+        """Tell whether people see of every schedule what is so."""
+        objects = {cluster: self.simulator.backups(cluster) for cluster in CLUSTERS}
+        return not list(schedules_are_shown_as_they_are(self.keeping(), objects))
 
     def evidence(self, answers: list[Answer]) -> Evidence:
         """Gather what the invariants are judged by."""
@@ -272,7 +283,7 @@ def world(directory: Path) -> Iterator[World]:
             entry["cluster"]["server"] = f"http://127.0.0.1:{link.port}"
         through = directory / "through-links"
         through.write_text(yaml.safe_dump(config))
-        product = stack.enter_context(Product(directory / "product", through, CLUSTERS))
+        product = stack.enter_context(Unhurried(directory / "product", through, CLUSTERS))
         until("second executor", product.add_executor("executor-2", *CLUSTERS).is_ready)
         until("second scheduler", product.add_scheduler("scheduler-2").is_ready)
         listeners = [stack.enter_context(product.listening(kind="backup")) for _ in range(2)]
