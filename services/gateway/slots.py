@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice, zip_longest
+from itertools import islice, takewhile, zip_longest
 
 from services.gateway.schemas import (
     MOST_SKIPPED,
@@ -19,11 +19,12 @@ from shared.cron.timetable import timetable
 from shared.cron.words import words
 from shared.cron.zones import ZoneInvalidError
 
-HORIZON = timedelta(days=366)
-"""How far ahead a preview looks for changes of the clock."""
+YEAR = timedelta(days=366)
+HORIZON = 30 * YEAR
+"""How far ahead slots are looked for: 29 February comes within 8 years, and a thousand of them would take seconds to find."""
 _INSTANT = timedelta(milliseconds=1)
 _LOOKED_AT = 2 * MOST_SKIPPED
-"""Slots that are looked at: more than any wish can leave out."""
+"""Slots that are looked at, at most: more than any wish can leave out."""
 
 
 class Fate(StrEnum):
@@ -74,10 +75,10 @@ def fates(schedule: Schedule, since: datetime, left: int) -> Iterator[tuple[date
 
 
 def first(schedule: Schedule, since: datetime, fate: Fate, left: int) -> datetime | None:
-    """Return the first slot due at or after a moment that has a fate; None when there is none."""
+    """Return the first slot due at or after a moment that has a fate; None when there is none before the horizon."""
     if schedule.paused and fate is not Fate.PAUSED and schedule.paused_at(since):
         return None  # nobody knows when it will be resumed
-    looked_at = islice(fates(schedule, since, left), _LOOKED_AT)
+    looked_at = takewhile(lambda each: each[0] < since + HORIZON, islice(fates(schedule, since, left), _LOOKED_AT))
     return next((slot for slot, found in looked_at if found is fate), None)
 
 
@@ -90,14 +91,14 @@ def cron_text(cron: str) -> str | None:
 
 
 def preview(wanted: PreviewSchedule, now: datetime) -> SchedulePreview:
-    """Tell when a timetable fires next.
+    """Tell when a timetable fires next, before the horizon, and what to know of it for a year.
 
     Raises CronInvalidError and ZoneInvalidError.
     """
     table = timetable(wanted.cron, wanted.timezone)
-    instants = table.between(now, datetime.max.replace(tzinfo=now.tzinfo), wanted.count)
+    instants = table.between(now, now + HORIZON, wanted.count)
     return SchedulePreview(
         cron_text=words(table.cron),
         instants=[PreviewInstant(at=slot, local=slot.astimezone(table.zone).isoformat()) for slot in instants],
-        warnings=[PreviewWarning(code=c.code, message=c.message, at=c.at) for c in cautions(table, now, HORIZON)],
+        warnings=[PreviewWarning(code=c.code, message=c.message, at=c.at) for c in cautions(table, now, YEAR)],
     )

@@ -205,6 +205,13 @@ def test_a_timetable_that_means_nothing_has_no_slots_and_one_after_it_has():
     assert affected(patched(schedule(), b'{"timezone": "Mars/Base"}')) is None
 
 
+def test_what_lies_farther_than_anybody_plans_is_not_looked_for():
+    rare = skipping(schedule(cron="0 0 29 2 *"), 1000, NOON, "w")
+    assert affected(rare, 1000) == datetime(2028, 2, 29, tzinfo=UTC)
+    assert first(rare.schedule, NOON, Fate.RUNS, 1000) is None
+    assert len(preview(PreviewSchedule(cron="0 0 29 2 *", count=100), NOON).instants) == 8
+
+
 def test_of_what_is_being_deleted_nothing_comes():
     assert first(deleted(schedule(), "anna", NOON, backups=False), NOON, Fate.RUNS, 0) is None
 
