@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +174,14 @@ class World:
         measuring: Measuring = MEASURING,
         wrap: Any = None,
         timeout: float = PATIENT,
+        ahead: timedelta = timedelta(),
     ) -> AsyncIterator["Running"]:
-        """Run an executor for these clusters; leaving the block kills it (the connection just goes away)."""
+        """Run an executor for these clusters; leaving the block kills it (the connection just goes away).
+
+        By its clock it is so much later.
+        """
         health = Health()
-        runtime = Runtime("executor", instance, health=health)
+        runtime = Runtime("executor", instance, lambda: now() + ahead, health)
         connection = await self.as_user(user, health)
         publisher = wrap(Publisher(connection)) if wrap else Publisher(connection)
         settings = Settings(

@@ -84,7 +84,7 @@ def test_it_ends_cleanly_when_told(tmp_path, number):
 
 def test_a_taken_port_is_said_in_one_line(tmp_path):
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", free_port(3)))  # the two behind it are wanted as well, and nobody else has them
         taken.listen()
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "simulator", "--port", port]

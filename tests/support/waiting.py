@@ -36,4 +36,4 @@ async def subscribed(connection: Connection) -> None:
     One flush is not enough: the client's ping overtakes what it has not yet sent.
     """
     for _ in range(2):
-        await connection.client.flush()
+        await connection.client.flush(int(PATIENCE))
