@@ -45,7 +45,7 @@ class Firing:
     _ahead: dict[str, datetime] = field(default_factory=dict)
 
     async def look(self) -> bool:
-        """Look at everything whose time has come, as much as goes at once; when nothing is due, write down what was done.
+        """Look at everything whose time has come, as much as goes at once, and write down some of what was done.
 
         Returns whether there was anything to do.
 
@@ -59,8 +59,7 @@ class Firing:
         schedules = self.agenda.take(now, WAVE) if len(self._marks) < WAVE else []
         if schedules:
             await self._fire(schedules, now)
-            return True
-        return await self._write_down()
+        return await self._write_down() or bool(schedules)
 
     async def catch_up(self) -> None:
         """Publish what an earlier look, or an earlier life, has left behind.
@@ -126,7 +125,7 @@ class Firing:
     async def _write_down(self) -> bool:
         """Tell the memory of some of what is published, and how far all is decided; return whether there was any.
 
-        Lost, it costs work and nothing else: therefore it waits for what is due.
+        Lost, it costs work and nothing else: therefore what is due does not wait for all of it.
 
         Raises Unavailable.
         """

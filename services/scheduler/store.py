@@ -33,6 +33,8 @@ _INDEXING: Final = 600.0
 """Seconds that an index may take on a large collection, once."""
 _PATIENCE: Final = 10.0
 """Seconds that a question about many may take: a database that is slow is asked no less by asking it again."""
+_SCANNING: Final = 120.0
+"""Seconds until a scan of everything has its first page: some databases read all of it before."""
 _SOME: Final = 250
 """So many are written, or gone through, at a time."""
 _SKETCH: Final = {"eras": 1, "spread": 1, "deleting": 1}
@@ -79,7 +81,7 @@ class Store:
         changed: dict[str, Any] = {} if since is None else {"changedAt": {"$gte": since}}
         schedules = self._of(Names.SCHEDULES).find(changed, _SKETCH, batch_size=_SOME)
         while True:
-            with _patiently():  # each page by itself
+            with _patiently(_SCANNING):  # each page by itself
                 page = await schedules.to_list(_SOME)
             if not page:
                 return
@@ -228,8 +230,8 @@ class Store:
 
 
 @contextlib.contextmanager
-def _patiently() -> Iterator[None]:
-    with answering(), pymongo.timeout(_PATIENCE):
+def _patiently(seconds: float = _PATIENCE) -> Iterator[None]:
+    with answering(), pymongo.timeout(seconds):
         yield
 
 
