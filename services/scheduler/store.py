@@ -33,7 +33,7 @@ _INDEXING: Final = 600.0
 """Seconds that an index may take on a large collection, once."""
 _PATIENCE: Final = 10.0
 """Seconds that a question about many may take: a database that is slow is asked no less by asking it again."""
-_SCANNING: Final = 120.0
+_SCANNING: Final = 600.0
 """Seconds until a scan of everything has its first page: some databases read all of it before."""
 _SOME: Final = 250
 """So many are written, or gone through, at a time."""
