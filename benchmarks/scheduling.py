@@ -22,7 +22,7 @@ from pymongo import ASCENDING, MongoClient
 from pymongo.database import Database
 
 from benchmarks.installation import Installation, directory
-from benchmarks.measuring import Report
+from benchmarks.measuring import Report, percentile
 from benchmarks.processes import processor, usage
 from services.scheduler.indexes import INDEXES
 from shared.contracts.catalogue import decode
@@ -201,6 +201,7 @@ async def measure(product: Scheduling, database: Documents, report: Report) -> N
     async with connect(product.nats.settings("admin"), name="bench", dependency=dependency) as connection:
         spread = await punctuality(product, database, connection, spread="59s")
         report.spread(f"drift, {PER_MINUTE} slots over a minute", spread, p99=_PUNCTUAL)
+        print(f"drift over a minute: p99 {1000 * percentile(spread, 0.99):.0f} ms", flush=True)
         report.spread(
             f"drift, {PER_MINUTE} slots at one instant", await punctuality(product, database, connection), p99=_PUNCTUAL
         )
@@ -209,6 +210,7 @@ async def measure(product: Scheduling, database: Documents, report: Report) -> N
         raws: list[Raw] = []
         for number in range(STORMS):
             storms.append(await storm(database, connection, number))
+            print(f"storm: {storms[-1]:.1f} s", flush=True)
             found = database[Collection.TICKS].find({"schedule": {"$regex": f"^storm{number}-"}})
             ticks = [Tick.of(each).document() for each in found]
             body = (await stored(connection, (await connection.stream.stream_info(COMMANDS)).state.last_seq))[0][1]
@@ -234,6 +236,7 @@ def main() -> None:
         product.schedule()
         until("all are watched", lambda: product.watched() >= count, 900)
         report.add("start until all are watched", time.perf_counter() - begun, "s")
+        print(f"watched after {time.perf_counter() - begun:.0f} s", flush=True)
         time.sleep(5)
         report.add("memory, RSS", usage(product.pid).rss, "MiB")
         worked = processor(product.pid)

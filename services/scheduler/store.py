@@ -179,8 +179,9 @@ class Store:
     async def mark(self, ticks: Collection[str]) -> None:
         """See Remembers."""
         for some in _parts(ticks):
+            writes = [UpdateOne({"_id": tick}, {"$set": {"published": True}}) for tick in some]
             with _patiently():
-                await self._of(Names.TICKS).update_many({"_id": {"$in": some}}, {"$set": {"published": True}})
+                await self._of(Names.TICKS).bulk_write(writes, ordered=False)
 
     async def advance(self, decided_to: Mapping[str, datetime]) -> None:
         """See Remembers."""
