@@ -22,7 +22,7 @@ from pymongo import ASCENDING, MongoClient
 from pymongo.database import Database
 
 from benchmarks.installation import Installation, directory
-from benchmarks.measuring import Report
+from benchmarks.measuring import Report, percentile
 from benchmarks.processes import processor, usage
 from services.scheduler.indexes import INDEXES
 from shared.contracts.catalogue import decode
@@ -37,7 +37,8 @@ from tests.e2e.product import until
 SCHEDULES: Final = 100_000
 STORM: Final = 5000
 PER_MINUTE: Final = 200
-MINUTES: Final = 3
+MINUTES: Final = 2
+STORMS: Final = 2
 _ZONES: Final = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata")
 _BATCH: Final = 1000
 _IN_FLIGHT: Final = 500
@@ -124,7 +125,7 @@ async def stored(connection: Connection, first: int) -> list[tuple[datetime, Any
 async def until_stored(connection: Connection, count: int, patience: float) -> None:
     """Wait until the stream has so many commands. Raise TimeoutError when that takes longer."""
     async with asyncio.timeout(patience):
-        while (await connection.stream.stream_info(COMMANDS)).state.last_seq < count:
+        while (await connection.stream.stream_info(COMMANDS)).state.last_seq < count:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(0.2)
 
 
@@ -200,14 +201,16 @@ async def measure(product: Scheduling, database: Documents, report: Report) -> N
     async with connect(product.nats.settings("admin"), name="bench", dependency=dependency) as connection:
         spread = await punctuality(product, database, connection, spread="59s")
         report.spread(f"drift, {PER_MINUTE} slots over a minute", spread, p99=_PUNCTUAL)
+        print(f"drift over a minute: p99 {1000 * percentile(spread, 0.99):.0f} ms", flush=True)
         report.spread(
             f"drift, {PER_MINUTE} slots at one instant", await punctuality(product, database, connection), p99=_PUNCTUAL
         )
         indexed(database)
         storms: list[float] = []
         raws: list[Raw] = []
-        for number in range(2):
+        for number in range(STORMS):
             storms.append(await storm(database, connection, number))
+            print(f"storm: {storms[-1]:.1f} s", flush=True)
             found = database[Collection.TICKS].find({"schedule": {"$regex": f"^storm{number}-"}})
             ticks = [Tick.of(each).document() for each in found]
             body = (await stored(connection, (await connection.stream.stream_info(COMMANDS)).state.last_seq))[0][1]
@@ -233,6 +236,7 @@ def main() -> None:
         product.schedule()
         until("all are watched", lambda: product.watched() >= count, 900)
         report.add("start until all are watched", time.perf_counter() - begun, "s")
+        print(f"watched after {time.perf_counter() - begun:.0f} s", flush=True)
         time.sleep(5)
         report.add("memory, RSS", usage(product.pid).rss, "MiB")
         worked = processor(product.pid)

@@ -29,7 +29,10 @@ async def list_(
         typer.Option("--outcome", metavar="OUTCOME", help="That ended so, expired or not.", autocompletion=completion.outcomes),
     ] = [],  # noqa: B006 - as above
     created_by: Annotated[list[str], typer.Option("--created-by", metavar="WHO", help="By anna, Schedule, User/anna.")] = [],  # noqa: B006 - as above
-    schedule: Annotated[list[str], typer.Option("--schedule", metavar="SCHEDULE", help="Made by this schedule.")] = [],  # noqa: B006 - as above
+    schedule: Annotated[
+        list[str],
+        typer.Option("--schedule", metavar="SCHEDULE", help="Made by this schedule.", autocompletion=completion.schedules),
+    ] = [],  # noqa: B006 - as above
     storage_location: Annotated[list[str], typer.Option("--storage-location", metavar="LOCATION", help="Stored there.")] = [],  # noqa: B006 - as above
     label: Annotated[
         list[str], typer.Option("--label", "-l", metavar="KEY[=VALUE]", help="With this label: team=shop, or team.")

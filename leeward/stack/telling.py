@@ -26,11 +26,12 @@ from leeward.stack.narration import Narrator
 from leeward.stack.ports import NoPortError
 from leeward.stack.process import StartError, surroundings
 from leeward.story import Chapter, Command, Order, Slot
+from shared.runtime import clock
 
 PRINCIPAL, SPEED = "anna", 5.0
 _PATIENCE = 90.0
 """Seconds for one command, or for a slot."""
-_LOOK = 0.2
+_LOOK, _MINUTE = 0.2, 60
 _ENDED = {"Completed", "PartiallyFailed", "Failed", "Expired", "Deleted"}
 
 
@@ -90,7 +91,7 @@ async def _play(installation: Installation, scene: Command | Order | Slot, narra
         return
     if isinstance(scene, Slot):
         narrator.say("")
-        with narrator.waiting(f"  ({scene.words})"):
+        with narrator.waiting(f"  ({scene.words}, in up to {_MINUTE - clock.now().second} s)"):
             await _come(installation, scene)
         return
     narrator.say(f"\n$ leeward {scene.line}", "cyan")

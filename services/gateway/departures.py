@@ -29,7 +29,8 @@ _MOST: Final = 10_000
 """Schedules, backups and operations that are looked at in one round; the others come when these have gone."""
 _AT_ONCE: Final = 20
 """Commands that are stored at the same time."""
-_ASKED_MOST: Final = 100_000
+_ASKED_AGAIN: Final = 600.0
+"""Seconds after which what has no operation yet is asked for once more: the stream may have lost it, and takes each once."""
 _IDLE: Final = 10
 """How many times as long as a round took is waited at least: the database is there for others, too."""
 _OPEN: Final = [OperationState.QUEUED.value, OperationState.ACCEPTED.value]
@@ -40,6 +41,7 @@ _NOTHING: Final = frozenset({Code.BACKUP_GONE, Code.BACKUP_IS_REPLICA})
 async def see_off(ports: Ports, seconds: float) -> None:
     """Look at the schedules that are being deleted, for ever, and at once when one has begun to go here."""
     clock, asked = asyncio.get_running_loop(), set[str]()
+    remembered = clock.time()
     while True:
         unless_cancelled()
         ports.departures.clear()
@@ -50,8 +52,9 @@ async def see_off(ports: Ports, seconds: float) -> None:
             log.debug("departures not looked at", **{logging.REASON: away.reason})
         except Exception:
             log.exception("departures not looked at")
-        if len(asked) > _ASKED_MOST:
+        if clock.time() - remembered > _ASKED_AGAIN:
             asked.clear()
+            remembered = clock.time()
         await keeping.woken_within(ports.departures, max(seconds, _IDLE * (clock.time() - begun)))
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -21,9 +22,11 @@ from shared.runtime import logging
 log = structlog.get_logger(__name__)
 
 WAVE: Final = 5000
-"""Schedules of one look: what was decided is written down after each."""
+"""Schedules of one look, and commands that are stored and not written down as such."""
 CHUNK: Final = 500
 """Schedules that are read and decided together."""
+_SOME: Final = 250
+"""So much is written down at a time, before it is looked again at what is due."""
 _DECIDING: Final = 2
 """Chunks that are read and decided at the same time, so that neither this process nor the database waits for the other."""
 
@@ -38,11 +41,13 @@ class Firing:
     ports: Ports
     agenda: Agenda = field(default_factory=Agenda)
     behind: bool = True
-    _marks: set[str] = field(default_factory=set)
+    _marks: dict[str, None] = field(default_factory=dict)
     _ahead: dict[str, datetime] = field(default_factory=dict)
 
     async def look(self) -> bool:
-        """Look at everything whose time has come, as much as goes at once; return whether there was anything.
+        """Look at everything whose time has come, as much as goes at once, and write down some of what was done.
+
+        Returns whether there was anything to do.
 
         Raises Unavailable when the database or the broker does not answer; what is not done is done by a later look.
         """
@@ -51,26 +56,24 @@ class Firing:
         now = self.ports.clock()
         DUE.set(self.agenda.waiting(now))
         KNOWN.set(len(self.agenda))
-        schedules = self.agenda.take(now, WAVE)
+        schedules = self.agenda.take(now, WAVE) if len(self._marks) < WAVE else []
         if schedules:
             await self._fire(schedules, now)
-        return bool(schedules)
+        return await self._write_down() or bool(schedules)
 
     async def catch_up(self) -> None:
         """Publish what an earlier look, or an earlier life, has left behind.
 
         Raises Unavailable when the database or the broker does not answer.
         """
-        await self._write_down()
         done = Published()
         try:
-            await republish(self.ports, done)
+            await republish(self.ports, self._marks.keys(), done)
         finally:
-            self._marks.update(done.ticks)
+            self._marks |= dict.fromkeys(done.ticks)
         if done.away:
             raise done.away
         self.behind = False
-        await self._write_down()
 
     async def _fire(self, schedules: Sequence[str], now: datetime) -> None:
         gate = asyncio.Semaphore(_DECIDING)
@@ -81,14 +84,13 @@ class Firing:
             for schedule in chunk:
                 self.agenda.put(schedule, now if end else decided.again.get(schedule))
         self._ahead.update(decided.to)
-        self._marks.update(published.ticks)
+        self._marks |= dict.fromkeys(published.ticks)
         self.behind = self.behind or decided.met or published.away is not None
         failures = [end for end in ends if end is not None]
         if odd := next((end for end in failures if not isinstance(end, Unavailable)), None):
             raise odd
         if away := published.away or next(iter(failures), None):
             raise away
-        await self._write_down()
         for schedule in decided.to:
             await hint(self.ports.publisher, SOURCE, schedule, decided.clusters[schedule], self.ports.clock)
 
@@ -120,15 +122,20 @@ class Firing:
             for schedule in schedules:
                 await self._decide([schedule], done)
 
-    async def _write_down(self) -> None:
-        """Tell the memory what is published, and how far all is decided. Lost, it costs work and nothing else.
+    async def _write_down(self) -> bool:
+        """Tell the memory of some of what is published, and how far all is decided; return whether there was any.
+
+        Lost, it costs work and nothing else: therefore what is due does not wait for all of it.
 
         Raises Unavailable.
         """
-        marks, ahead = set(self._marks), dict(self._ahead)
+        marks = list(islice(self._marks, _SOME))
+        ahead = dict(islice(self._ahead.items(), _SOME))
         if marks:
             await self.ports.memory.mark(marks)
-            self._marks -= marks
         if ahead:
             await self.ports.memory.advance(ahead)
-            self._ahead = {}
+        for tick in marks:
+            del self._marks[tick]
+        self._ahead = {schedule: slot for schedule, slot in self._ahead.items() if ahead.get(schedule) != slot}
+        return bool(marks or ahead)

@@ -51,8 +51,6 @@ class Lead:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen())
-                await self._persistently(partial(rescan, self.ports, self.firing.agenda))
-                log.info("agenda filled", schedules=len(self.firing.agenda))
                 tasks.create_task(self._look_forever())
                 tasks.create_task(self._rescan_forever())
                 tasks.create_task(self._tidy_forever())
@@ -108,16 +106,18 @@ class Lead:
             await asyncio.sleep(_BREATH)
 
     async def _rescan_forever(self) -> None:
-        """Notice changes whose hint was lost, and publish what was left behind, also by others."""
+        """Fill the agenda, then notice changes whose hint was lost, and publish what was left behind, also by others."""
         last = whole = self.ports.clock()
+        await self._persistently(partial(rescan, self.ports, self.firing.agenda))
+        log.info("agenda filled", schedules=len(self.firing.agenda))
         while True:
             await asyncio.sleep(jittered(self.settings.rescan_interval))
             now = self.ports.clock()
             self.firing.behind = True
-            self._woken.set()
             everything = now - whole >= timedelta(seconds=self.settings.full_rescan_interval) or now < whole
             since = None if everything else min(last, now) - OVERLAP
             await self._persistently(partial(rescan, self.ports, self.firing.agenda, since))
+            self._woken.set()
             last, whole = now, now if everything else whole
 
     async def _tidy_forever(self) -> None:

@@ -1,7 +1,7 @@
 """From decisions to commands in the stream. What cannot be sent is left where it is; it holds up nobody else."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -56,14 +56,15 @@ async def _publish(ports: Ports, order: Order, done: Published) -> None:
         DRIFT.observe(max(0.0, (ports.clock() - tick.due_at).total_seconds()))
 
 
-async def republish(ports: Ports, done: Published) -> None:
-    """Publish what was decided and is not known to be stored, from the schedules as they are now.
+async def republish(ports: Ports, stored: Collection[str], done: Published) -> None:
+    """Publish what was decided and is not known to be stored (by the memory, or here), from the schedules as they are now.
 
     A schedule that is gone, or on its way out, sends nothing any more.
 
     Raises Unavailable when the memory does not answer.
     """
-    async for ticks in ports.memory.unpublished(ports.clock() - REMEMBERED):
+    async for page in ports.memory.unpublished(ports.clock() - REMEMBERED):
+        ticks = [tick for tick in page if tick.id not in stored]
         known = {str(facts.document["_id"]): facts for facts in await ports.memory.facts([tick.schedule for tick in ticks])}
         orders: list[Order] = []
         for tick in ticks:

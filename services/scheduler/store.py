@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, get_args
 
@@ -31,9 +31,12 @@ Documents = AsyncCollection[dict[str, Any]]
 _DUPLICATE_KEY: Final = 11000
 _INDEXING: Final = 600.0
 """Seconds that an index may take on a large collection, once."""
-_PAGE: Final = 250
-"""Schedules of a rescan that are read, and worked on, at a time."""
-_MANY: Final = 1000
+_PATIENCE: Final = 10.0
+"""Seconds that a question about many may take: a database that is slow is asked no less by asking it again."""
+_SCANNING: Final = 600.0
+"""Seconds until a scan of everything has its first page: some databases read all of it before."""
+_SOME: Final = 250
+"""So many are written, or gone through, at a time."""
 _SKETCH: Final = {"eras": 1, "spread": 1, "deleting": 1}
 _BY_ENVIRONMENT: Final = frozenset(get_args(scope.model_fields["kind"].annotation)[0] for scope in BY_ENVIRONMENT)
 
@@ -74,18 +77,19 @@ class Store:
     # ------------------------------------------------------------ reading
 
     async def sketches(self, since: datetime | None) -> AsyncIterator[Sequence[Sketch]]:
-        """See Remembers. Each page is a question of its own: none stays open while others are worked on."""
+        """See Remembers."""
         changed: dict[str, Any] = {} if since is None else {"changedAt": {"$gte": since}}
-        last: Any = None
+        schedules = self._of(Names.SCHEDULES).find(changed, _SKETCH, batch_size=_SOME)
         while True:
-            beyond = changed if last is None else {**changed, "_id": {"$gt": last}}
-            with answering():
-                page = await self._of(Names.SCHEDULES).find(beyond, _SKETCH).sort("_id", ASCENDING).limit(_PAGE).to_list()
+            with _patiently(_SCANNING):  # each page by itself
+                page = await schedules.to_list(_SOME)
             if not page:
                 return
-            last = page[-1]["_id"]
-            decided_to = await self._clocks([document["_id"] for document in page])
-            yield [Sketch(document, decided_to.get(document["_id"])) for document in page]
+            yield await self._sketched(page)
+
+    async def _sketched(self, page: Sequence[Document]) -> list[Sketch]:
+        decided_to = await self._clocks([document["_id"] for document in page])
+        return [Sketch(document, decided_to.get(document["_id"])) for document in page]
 
     async def facts(self, schedules: Sequence[str]) -> Sequence[Facts]:
         """See Remembers."""
@@ -119,7 +123,7 @@ class Store:
     async def _among(self, collection: Names, keys: Sequence[Any], fields: Mapping[str, int] | None = None) -> list[Document]:
         if not keys:
             return []
-        with answering():
+        with _patiently():
             return [each async for each in self._of(collection).find({"_id": {"$in": list(keys)}}, fields)]
 
     async def _clocks(self, schedules: Sequence[str]) -> dict[str, datetime]:
@@ -131,7 +135,7 @@ class Store:
             return {}
         used: dict[str, int] = {}
         asked = {"decision": Decision.SKIPPED.value, "skip": {"$in": list(wishes.values())}}
-        with answering():
+        with _patiently():
             async for tick in self._of(Names.TICKS).find(asked, {"schedule": 1, "skip": 1, "count": 1}):
                 if wishes.get(tick["schedule"]) == tick["skip"]:
                     used[tick["schedule"]] = used.get(tick["schedule"], 0) + int(tick["count"])
@@ -146,22 +150,22 @@ class Store:
             {"$sort": {"schedule": ASCENDING, "to": ASCENDING}},  # so that of each only the last one is read
             {"$group": {"_id": "$schedule", "to": {"$last": "$to"}}},
         ]
-        with answering():
+        with _patiently():
             return {each["_id"]: each["to"] async for each in await self._of(Names.TICKS).aggregate(asked)}
 
     async def unpublished(self, since: datetime) -> AsyncIterator[Sequence[Tick]]:
         """See Remembers."""
-        with answering():
+        with _patiently():
             waiting = self._of(Names.TICKS).find({"published": False, "deadline": {"$gt": since}})
             found = _readable(await waiting.sort("deadline", ASCENDING).to_list())
-        for first in range(0, len(found), _MANY):
-            yield found[first : first + _MANY]
+        for first in range(0, len(found), _SOME):
+            yield found[first : first + _SOME]
 
     # ------------------------------------------------------------ writing
 
     async def insert(self, ticks: Sequence[Tick]) -> Collection[str]:
         """See Remembers."""
-        with answering():
+        with _patiently():
             try:
                 await self._of(Names.TICKS).insert_many([tick.document() for tick in ticks], ordered=False)
             except BulkWriteError as error:
@@ -175,14 +179,15 @@ class Store:
     async def mark(self, ticks: Collection[str]) -> None:
         """See Remembers."""
         for some in _parts(ticks):
-            with answering():
-                await self._of(Names.TICKS).update_many({"_id": {"$in": some}}, {"$set": {"published": True}})
+            writes = [UpdateOne({"_id": tick}, {"$set": {"published": True}}) for tick in some]
+            with _patiently():
+                await self._of(Names.TICKS).bulk_write(writes, ordered=False)
 
     async def advance(self, decided_to: Mapping[str, datetime]) -> None:
         """See Remembers."""
         for some in _parts(decided_to.items()):
             writes = [UpdateOne({"_id": schedule}, {"$max": {"decidedTo": slot}}, upsert=True) for schedule, slot in some]
-            with answering():
+            with _patiently():
                 await self._of(Names.SCHEDULE_CLOCK).bulk_write(writes, ordered=False)
 
     # ------------------------------------------------------------ housekeeping
@@ -190,39 +195,45 @@ class Store:
     async def resting(self, after: datetime, until: datetime) -> Sequence[str]:
         """See Remembers."""
         old = {"decidedAt": {"$gt": after, "$lte": until}, "decision": {"$in": sorted(QUIET)}}
-        with answering():
+        with _patiently():
             return sorted(await self._of(Names.TICKS).distinct("schedule", old))
 
     async def chain(self, schedule: str, until: datetime, most: int) -> Sequence[Tick]:
         """See Remembers."""
-        with answering():
+        with _patiently():
             found = self._of(Names.TICKS).find({"schedule": schedule, "decidedAt": {"$lte": until}})
             return _readable(await found.sort("to", DESCENDING).limit(most).to_list())[::-1]
 
     async def extend(self, before: Tick, after: Tick) -> bool:
         """See Remembers."""
         same = {"_id": before.id, "to": before.to, "count": before.count}
-        with answering():
+        with _patiently():
             return (await self._of(Names.TICKS).replace_one(same, after.document())).matched_count == 1
 
     async def drop(self, ticks: Collection[str]) -> None:
         """See Remembers."""
-        with answering():
+        with _patiently():
             await self._of(Names.TICKS).delete_many({"_id": {"$in": list(ticks)}})
 
     async def forget_clocks(self, before: datetime) -> int:
         """See Remembers."""
-        with answering():
+        with _patiently():
             old = [
                 each["_id"] async for each in self._of(Names.SCHEDULE_CLOCK).find({"decidedTo": {"$lt": before}}, {"_id": 1})
             ]
         forgotten = 0
         for some in _parts(old):
             there = {each["_id"] for each in await self._among(Names.SCHEDULES, some, {"_id": 1})}
-            with answering():
+            with _patiently():
                 gone = {"_id": {"$in": [each for each in some if each not in there]}}
                 forgotten += (await self._of(Names.SCHEDULE_CLOCK).delete_many(gone)).deleted_count
         return forgotten
+
+
+@contextlib.contextmanager
+def _patiently(seconds: float = _PATIENCE) -> Iterator[None]:
+    with answering(), pymongo.timeout(seconds):
+        yield
 
 
 def _by_environment(schedule: Document) -> bool:
@@ -245,4 +256,4 @@ def _readable(found: Iterable[Document]) -> list[Tick]:
 
 def _parts(items: Iterable[Any]) -> list[list[Any]]:
     whole = list(items)
-    return [whole[first : first + _MANY] for first in range(0, len(whole), _MANY)]
+    return [whole[first : first + _SOME] for first in range(0, len(whole), _SOME)]

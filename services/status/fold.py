@@ -135,6 +135,9 @@ async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
         where, read_only = row["item"]["name"], is_read_only(row["item"])
         for backup_id in sorted(await ports.memory.misjudged(row["cluster"], where, None, replica=read_only)):
             await fold(ports, Noun.BACKUP, backup_id)
+        # What else schedules are judged by, the rescan compares; that a location has come or gone they show at once.
+        behind = await ports.memory.misplaced(row["cluster"], await ports.memory.ground(row["cluster"]))
+        await refresh_all(ports, Noun.SCHEDULE, behind)
 
 
 async def refresh_all(ports: Ports, noun: Noun, row_ids: Iterable[str]) -> None:

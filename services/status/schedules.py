@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from typing import Any, Final
 
 from services.status.grounds import Ground, chosen
@@ -27,6 +27,8 @@ _DECIDED: Final = timedelta(seconds=2)
 """How long after a slot was due the row is computed again, at the latest: so much may the scheduler take to decide."""
 _MOST_SKIPPED: Final = 10_000
 """So many slots are looked at to find one that will run."""
+_HORIZON: Final = timedelta(days=30 * 366)
+"""How far ahead they are looked for: 29 February comes within 8 years, and a thousand of them would take seconds to find."""
 _JUST_BEFORE: Final = timedelta(microseconds=1)
 
 
@@ -69,7 +71,8 @@ def schedule(wanted: Schedule, around: Around, now: datetime) -> Row:
     reasons, made, decided = validate(wanted, around.ground, around.namespaces), around.made, around.decided
     obeyed = decided.obeyed.get(wanted.skip.id, 0) if wanted.skip else 0
     skip_next = max(0, wanted.skip.count - obeyed) if wanted.skip else 0
-    coming = [] if wanted.paused or wanted.deleting else list(islice(due(wanted, now), 1 + min(skip_next, _MOST_SKIPPED)))
+    within = takewhile(lambda moment: moment < now + _HORIZON, due(wanted, now))
+    coming = [] if wanted.paused or wanted.deleting else list(islice(within, 1 + min(skip_next, _MOST_SKIPPED)))
     item = ScheduleItem(
         id=wanted.id,
         name=wanted.name,

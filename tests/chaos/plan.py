@@ -110,8 +110,8 @@ class Round:
     pause: float
 
 
-LEAST: Final = 90.0
-"""Seconds that a run lasts at least, however few its rounds: a slot comes once a minute."""
+LEAST: Final = 120.0
+"""Seconds that a run lasts at least, however few its rounds: so two slots of each schedule fall into it."""
 
 
 def plan(seed: int, rounds: int) -> list[Round]:

@@ -140,11 +140,7 @@ class Product:
         self.add("gateway", {**self.nats.environment("gateway"), **mongo, "LEEWARD_TOKENS_FILE": str(self.tokens)})
         self.add_executor("executor", *self.clusters)
         for service in self.services.values():
-<<<<<<< HEAD
             until(f"{service.name} ready", service.is_ready)
-=======
-            until(f"{service.name} ready", service.is_ready, 120)
->>>>>>> 3cbce5dd2fba6b966ea5ad2b508b44ae659585eb
         for cluster in self.clusters:
             answer = self.post("/clusters", {"id": cluster, "displayName": cluster.upper()})
             assert answer.status_code in {201, 409}, answer.text

@@ -90,6 +90,7 @@ def test_the_composed_system_takes_a_backup_confined_and_recovers_and_stops(tmp_
         try:
             system.start()
             takes_a_backup(system)
+            fires_a_schedule(system)
             for name in OURS:
                 is_confined(system, name)
             for name in ("nats", *OURS):
@@ -113,6 +114,19 @@ def takes_a_backup(system):
     assert answer.status_code in {201, 202}, answer.text
     operation = answer.json()["id"]
     wait_until("completed", lambda: system.ask("GET", f"/backups/{operation}").json().get("status") == "Completed", timeout=60)
+
+
+def fires_a_schedule(system):
+    template = {"scope": {"kind": "specific", "namespaces": ["shop"]}}
+    body = {"name": "timed", "cluster": "us1", "cron": "* * * * *", "timezone": "Europe/Berlin", "template": template}
+    answer = system.ask("POST", "/schedules", json=body)
+    assert answer.status_code == 201, answer.text
+    ticks = f"/schedules/{answer.json()['id']}/ticks"
+
+    def fired():
+        return [t for t in system.ask("GET", ticks).json()["items"] if (t["backup"] or {}).get("status") == "Completed"]
+
+    wait_until("a slot has its backup", fired, timeout=120)
 
 
 def is_confined(system, name):

@@ -27,6 +27,12 @@ def test_the_story_is_told_to_its_end_and_nothing_is_left(tmp_path):
     for chapter in CHAPTERS:
         assert chapter.title in told.stdout
         assert all(f"$ leeward {scene.line}\n" in told.stdout for scene in chapter.scenes if isinstance(scene, Command))
+    for name, said in (("shop", "Triggered"), ("carts", "Skipped"), ("vault", "LocationUnknown")):
+        ticks = told.stdout.partition(f"$ leeward schedule ticks {name}\n")[2].partition("\n\n")[0].splitlines()
+        assert said in ticks[-1], ticks  # the oldest: on a slow machine another minute may have come
+    scheduled = told.stdout.partition("$ leeward schedule list")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in scheduled.splitlines()[1:]][-3:] == ["carts", "shop", "vault"]
+    assert "FailedValidation" not in scheduled  # it was mended
     listed = told.stdout.rpartition("$ leeward backup list")[2]
     rows = {tuple(line.split()[:4]) for line in listed.splitlines()}
     assert {

@@ -247,3 +247,10 @@ def test_a_wish_to_skip_is_about_what_is_due_after_it():
     assert runs(later, TWO)[0] == TWO + 2 * DAY
     endless = wanted(skip={"id": "k1", "count": 10**9, "notBefore": NOW})
     assert runs(endless) == (None, TWO + timedelta(seconds=2))
+
+
+def test_what_is_skipped_for_decades_has_no_next_run_and_nobody_waits_for_the_answer():
+    leap_days = wanted(eras=[{"from": NOW, "cron": "0 0 29 2 *"}], skip={"id": "w", "count": 1000, "notBefore": NOW})
+    assert (seen(leap_days).next_run_at, seen(leap_days).skip_next) == (None, 1000)
+    once = wanted(eras=[{"from": NOW, "cron": "0 0 29 2 *"}], skip={"id": "w", "count": 1, "notBefore": NOW})
+    assert seen(once).next_run_at == datetime(2032, 2, 29, tzinfo=UTC)
