@@ -89,7 +89,10 @@ class Deletion(Wire):
 
 
 class Schedule(Wire):
-    """The whole of it. `eras` is never empty, the oldest first; `changedAt` moves with every change, and orders rescans."""
+    """The whole of it. `eras` is never empty, the oldest first; `changedAt` moves with every change, and orders rescans.
+
+    `spreadSince`: when the spread was last changed; a slot that waited for its part of the old one is not late before then.
+    """
 
     id: str
     name: ScheduleName
@@ -99,6 +102,7 @@ class Schedule(Wire):
     pauses: list[Pause] = []
     skip: Skip | None = None
     spread: GoDuration = "0s"
+    spread_since: Instant | None = None
     starting_deadline: GoDuration = "1h"
     misfire: Misfire = Misfire.LATEST
     concurrency_policy: Concurrency = Concurrency.FORBID
@@ -167,7 +171,7 @@ class Tick(Wire):
 
     `id` is the operation id of the first slot. `reason`: the code of what made it Invalid. `skip`: the wish that a Skipped one
     obeyed. `ran`: for Superseded the newer slot that was run instead. `published`: whether the stream has the command of a
-    Triggered one; None for all others.
+    Triggered one; None for all others. `forgetAt`: when the record may be forgotten; None: never, as far as time goes.
     """
 
     id: str
@@ -184,6 +188,7 @@ class Tick(Wire):
     due_at: Instant
     deadline: Instant | None = None
     decided_at: Instant
+    forget_at: Instant | None = None
     published: bool | None = None
 
     def document(self) -> dict[str, Any]:
