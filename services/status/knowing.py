@@ -82,8 +82,9 @@ class Knowing:
 
     async def made(self, maker: Maker) -> Made:
         """See Remembers."""
-        own = {"item.schedule.id": maker.id} if maker.id else {"item.schedule.id": None, "item.cluster": maker.cluster}
-        mine = {**own, "item.schedule.name": {"$exists": True} if maker.id else maker.name, "item.replica": False}
+        # In its own cluster: copies in others may count as theirs, when nobody owns the bucket any more.
+        mine: dict[str, Any] = {"item.schedule.id": maker.id, "item.cluster": maker.cluster, "item.replica": False}
+        mine["item.schedule.name"] = {"$exists": True} if maker.id else maker.name
         group = {
             "_id": "$item.outcome",
             "count": {"$sum": 1},

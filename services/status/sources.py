@@ -136,8 +136,8 @@ def _wanted(document: Mapping[str, object]) -> Schedule | None:
     """Read what is wanted; None for what another version of the gateway has written: nothing is known of it here."""
     try:
         return Schedule.of(document)
-    except ValueError as error:
-        log.warning("schedule cannot be read", **{logging.OBJECT: document["_id"], logging.REASON: str(error)})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # not its words, which quote what people wrote
+        log.warning("schedule cannot be read", **{logging.OBJECT: document["_id"], logging.REASON: type(error).__name__})
         return None
 
 

@@ -8,6 +8,7 @@ from services.status import knowing
 from services.status.grounds import Ground
 from services.status.ports import Maker
 from services.status.rescan import Rescan
+from services.status.schedules import Made
 from services.status.store import opened
 from shared.contracts.documents import Collection
 from shared.contracts.names import Noun
@@ -90,6 +91,8 @@ async def test_rows_are_the_same_as_from_a_memory_that_keeps_all_in_dicts(databa
         assert (item["status"], item["skipNext"], item["counts"]["missed"]) == ("Active", 1, 3)
         maker = Maker(SCHEDULE, "eu1", "nightly")
         assert await store.made(maker) == await memory.made(maker)
+        elsewhere = Maker(SCHEDULE, "us1", "nightly")  # where copies count as that cluster's own, its schedule has made none
+        assert await store.made(elsewhere) == await memory.made(elsewhere) == Made()
         assert await store.decided(SCHEDULE) == await memory.decided(SCHEDULE)
         assert await store.grounds() == await memory.grounds()
         assert await store.ground("nowhere") == Ground()

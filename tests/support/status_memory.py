@@ -257,7 +257,7 @@ def _copied(document: Any) -> Any:
 def _made_by(item, maker: Maker) -> bool:
     schedule = item["schedule"] or {}
     mine = schedule.get("id") == maker.id if maker.id else not schedule.get("id") and schedule.get("name") == maker.name
-    return bool(mine) and not item["replica"] and (maker.id is not None or item["cluster"] == maker.cluster)
+    return bool(mine) and not item["replica"] and item["cluster"] == maker.cluster
 
 
 def _misses(page, seen: Record) -> bool:

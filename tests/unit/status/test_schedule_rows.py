@@ -254,6 +254,10 @@ async def test_a_look_computes_only_what_has_moved(desk):
     await hear(desk, observed(location(rv=20, phase="Unavailable"), noun="location"))
     assert await computed(desk, rescan) == 21
     assert shown(desk, "s7").reasons[0].code == "LocationUnavailable"
+    reworded = location(rv=21, phase="Unavailable")
+    reworded.object["status"]["message"] = "denied, request 4711"
+    await hear(desk, observed(reworded, noun="location"))
+    assert await computed(desk, rescan) == 0  # storage words it anew each time
 
 
 async def computed(desk, rescan):
