@@ -10,7 +10,7 @@ from shared.contracts.schedules import Decision, Tick
 from shared.contracts.views import BackupItem, BackupRef, OperationItem, TickItem
 
 LATE: Final = timedelta(seconds=60)
-"""How long after it is due a slot's backup may be made and still be in time; and an answer come after the deadline."""
+"""How long after it is due a slot's trigger may be accepted and still be in time; and an answer come after the deadline."""
 
 _REFUSED: Final = {
     Code.OVERLAP.value: SlotResult.OVERLAP,
@@ -20,8 +20,17 @@ _REFUSED: Final = {
 """Refusals that are results of their own."""
 
 
-def item(tick: Tick, operation: OperationItem | None, backup: BackupItem | None, now: datetime) -> TickItem:
-    """Return a decision with what became of it; only what was Triggered has an operation and a backup, of the tick's id."""
+def item(
+    tick: Tick,
+    operation: OperationItem | None,
+    backup: BackupItem | None,
+    now: datetime,
+    accepted_at: datetime | None = None,
+) -> TickItem:
+    """Return a decision with what became of it; only what was Triggered has an operation and a backup, of the tick's id.
+
+    `accepted_at`: when the cluster has said yes, as far as it is known.
+    """
     triggered = tick.decision is Decision.TRIGGERED
     made = backup if triggered and backup is not None and backup.status is not BackupStatus.REFUSED else None
     return TickItem(
@@ -35,14 +44,17 @@ def item(tick: Tick, operation: OperationItem | None, backup: BackupItem | None,
         due_at=tick.due_at,
         decided_at=tick.decided_at,
         deadline=tick.deadline,
-        result=_result(tick, operation, made, now) if triggered else None,
+        result=_result(tick, operation, accepted_at or (made.started_at if made is not None else None), now)
+        if triggered
+        else None,
         refusal=operation.refusal if triggered and operation is not None else None,
         operation_id=tick.id if triggered and operation is not None else None,
         backup=BackupRef(id=made.id, name=made.name, status=made.status) if made is not None else None,
     )
 
 
-def _result(tick: Tick, operation: OperationItem | None, backup: BackupItem | None, now: datetime) -> SlotResult:
+def _result(tick: Tick, operation: OperationItem | None, begun: datetime | None, now: datetime) -> SlotResult:
+    """`begun`: when the cluster began; the backup's own time of creation may be when it was asked for, however long ago."""
     state = operation.state if operation is not None else None
     if state is OperationState.REJECTED:
         code = operation.refusal.code if operation is not None and operation.refusal is not None else ""
@@ -52,8 +64,7 @@ def _result(tick: Tick, operation: OperationItem | None, backup: BackupItem | No
     if state is None or state is OperationState.QUEUED:
         overdue = tick.deadline is not None and now > tick.deadline + LATE and state is None
         return SlotResult.UNDELIVERED if overdue else SlotResult.PENDING
-    created = backup.created_at if backup is not None else None
-    return SlotResult.LATE if created is not None and created > tick.due_at + LATE else SlotResult.ACCEPTED
+    return SlotResult.LATE if begun is not None and begun > tick.due_at + LATE else SlotResult.ACCEPTED
 
 
 def runs(items: Iterable[TickItem]) -> list[TickItem]:

@@ -104,10 +104,18 @@ def _readable(rows: list[dict[str, Any]]) -> tuple[list[Tick], list[str]]:
 
 async def _joined(ports: Ports, ticks: list[Tick]) -> list[TickItem]:
     sent = [tick.id for tick in ticks if tick.decision is Decision.TRIGGERED]
-    operations = _views(await ports.store.pick(Collection.OPERATIONS, sent, ("item",)), OperationItem)
+    rows = await ports.store.pick(Collection.OPERATIONS, sent, ("item", "accepted.at"))
+    operations, answered = _views(rows, OperationItem), {str(row["_id"]): _accepted_at(row) for row in rows}
     backups = _views(await ports.store.pick(Collection.BACKUPS, sent, ("item",)), BackupItem)
     now = ports.clock()
-    return [ticking.item(tick, operations.get(tick.id), backups.get(tick.id), now) for tick in ticks]
+    return [ticking.item(tick, operations.get(tick.id), backups.get(tick.id), now, answered.get(tick.id)) for tick in ticks]
+
+
+def _accepted_at(row: dict[str, Any]) -> datetime | None:
+    """Return when the cluster has said yes; None if it has not, or nobody has seen it do so."""
+    fact = row.get("accepted")
+    at = fact.get("at") if isinstance(fact, dict) else None
+    return at if isinstance(at, datetime) else None
 
 
 def _views(rows: list[dict[str, Any]], item: type[V]) -> dict[str, V]:

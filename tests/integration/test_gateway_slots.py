@@ -120,11 +120,16 @@ async def test_of_every_slot_it_is_told_what_became_of_it(made):
         *(operation_item(of[n], state, **ran) for n, state in states.items()),
         *(operation_item(of[n], OperationState.REJECTED, refusal=refusal) for n, refusal in refusals.items()),
     ]
-    await made.status.writes("operations", *({"_id": item.id, "item": to_document(item)} for item in items))
+    # A backup that was asked for is as old as its command, however late the cluster took it.
+    answered = {of[2]: slots[2] + timedelta(seconds=60), of[3]: slots[3] + timedelta(seconds=61)}
+    facts = {operation_id: {"accepted": {"at": at, "cluster": "eu1"}} for operation_id, at in answered.items()}
+    await made.status.writes(
+        "operations", *({"_id": item.id, "item": to_document(item), **facts.get(item.id, {})} for item in items)
+    )
     await made.status.writes(
         "backups",
-        backup_document(backup_item(of[2], created_at=slots[2] + timedelta(seconds=60))),
-        backup_document(backup_item(of[3], created_at=slots[3] + timedelta(seconds=61), status="Creating")),
+        backup_document(backup_item(of[2], created_at=slots[2])),
+        backup_document(backup_item(of[3], created_at=slots[3], status="Creating")),
         backup_document(backup_item(of[4], status="Refused")),
     )
     path = f"{API}/schedules/{schedule_id}/ticks"

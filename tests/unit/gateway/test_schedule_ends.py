@@ -18,7 +18,7 @@ OVERLAP = refusal(Code.OVERLAP, name="b", schedule="s", phase="InProgress")
 
 
 @pytest.mark.parametrize(
-    ("state", "no", "created", "now", "result"),
+    ("state", "no", "accepted", "now", "result"),
     [
         (None, None, None, SLOT, SlotResult.PENDING),
         (None, None, None, SLOT + HOUR + 60 * SECOND, SlotResult.PENDING),
@@ -36,13 +36,20 @@ OVERLAP = refusal(Code.OVERLAP, name="b", schedule="s", phase="InProgress")
         ("Expired", None, None, SLOT, SlotResult.UNDELIVERED),
     ],
 )
-def test_the_result_of_a_slot_is_told_by_its_operation_and_its_backup(state, no, created, now, result):
+def test_the_result_of_a_slot_is_told_by_its_operation_and_when_the_cluster_accepted(state, no, accepted, now, result):
     decided = tick("s", SLOT, Decision.TRIGGERED)
     operation = operation_item(decided.id, OperationState(state), refusal=no) if state else None
-    backup = backup_item(decided.id, created_at=created) if created else None
-    shown = ticking.item(decided, operation, backup, now)
+    backup = backup_item(decided.id, created_at=SLOT, started_at=SLOT) if accepted else None
+    shown = ticking.item(decided, operation, backup, now, accepted)
     assert (shown.result, shown.refusal) == (result, no)
-    assert (shown.backup is not None, shown.operation_id) == (created is not None, decided.id if state else None)
+    assert (shown.backup is not None, shown.operation_id) == (accepted is not None, decided.id if state else None)
+
+
+@pytest.mark.parametrize(("seconds", "result"), [(60, SlotResult.ACCEPTED), (61, SlotResult.LATE)])
+def test_where_the_answer_is_not_known_the_work_tells_whether_a_slot_was_late(seconds, result):
+    decided = tick("s", SLOT, Decision.TRIGGERED)
+    backup = backup_item(decided.id, created_at=SLOT, started_at=SLOT + seconds * SECOND)
+    assert ticking.item(decided, operation_item(decided.id, OperationState.ACCEPTED), backup, SLOT).result is result
 
 
 def test_what_was_not_triggered_has_no_result():
