@@ -1,10 +1,11 @@
-"""What nobody waits for: quiet times become one record each, and clocks of schedules that are gone are removed."""
+"""What nobody waits for: quiet times become one record each, and what was kept for schedules that are gone is removed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.scheduler.planner import KEPT
 from services.scheduler.ports import Ports
 from shared.contracts.schedules import Decision, Tick
 
@@ -41,6 +42,7 @@ async def tidy(ports: Ports, after: datetime) -> datetime:
             if merger.before == merger.after or await ports.memory.extend(merger.before, merger.after):
                 await ports.memory.drop(merger.absorbed)
     await ports.memory.forget_clocks(until)
+    await ports.memory.forget_skips(ports.clock() - KEPT)
     return until
 
 
@@ -56,6 +58,7 @@ def mergers(ticks: Sequence[Tick]) -> list[Merger]:
                 "to": tick.to,
                 "count": last.after.count + tick.count,
                 "decided_at": max(last.after.decided_at, tick.decided_at),
+                "forget_at": max(filter(None, (last.after.forget_at, tick.forget_at)), default=None),
             }
             found[-1] = Merger(last.before, last.after.model_copy(update=longer), (*last.absorbed, tick.id))
         else:

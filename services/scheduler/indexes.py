@@ -7,8 +7,6 @@ from typing import Any, Final
 from shared.contracts.documents import Collection
 from shared.contracts.schedules import Decision
 
-_KEPT: Final = 400 * 24 * 3600
-
 
 @dataclass(frozen=True, slots=True)
 class Index:
@@ -22,7 +20,8 @@ class Index:
 INDEXES: Final[tuple[Index, ...]] = (
     Index(Collection.TICKS, ("schedule", "to")),
     Index(Collection.TICKS, ("schedule", "decision", "to")),
-    Index(Collection.TICKS, ("decidedAt",), {"expireAfterSeconds": _KEPT}),
+    Index(Collection.TICKS, ("decision", "decidedAt")),
+    Index(Collection.TICKS, ("forgetAt",), {"expireAfterSeconds": 0}),
     Index(Collection.TICKS, ("deadline",), {"partialFilterExpression": {"published": False}}),
     Index(Collection.TICKS, ("skip",), {"partialFilterExpression": {"decision": Decision.SKIPPED.value}}),
     Index(Collection.SCHEDULES, ("changedAt",)),

@@ -18,6 +18,9 @@ from shared.contracts.schedules import Decision, Misfire, Schedule, Tick
 PUNCTUAL: Final = timedelta(seconds=60)
 """With `misfire: none` what is later than this is not made up for."""
 
+KEPT: Final = timedelta(days=400)
+"""How long a decision is kept, but for a skip: that is kept as long as the wish that it has used up."""
+
 MOST: Final = 500
 """Records of one look; what is left over is due at once."""
 
@@ -178,6 +181,7 @@ def _quiet(look: _Look, piece: _Piece) -> Tick:
         ran=piece.ran,
         due_at=piece.first + look.offset,
         decided_at=look.now,
+        forget_at=None if piece.skip else look.now + KEPT,
     )
 
 
@@ -195,5 +199,6 @@ def _triggered(look: _Look, slot: datetime) -> Tick:
         due_at=due,
         deadline=due + look.patience,
         decided_at=look.now,
+        forget_at=look.now + KEPT,
         published=False,
     )

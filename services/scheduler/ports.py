@@ -83,6 +83,9 @@ class Remembers(Protocol):
         Of those of which nothing was decided after then.
         """
 
+    async def forget_skips(self, before: datetime) -> None:
+        """Remove skips that were decided before then and count against no wish any more."""
+
 
 class Speaks(Protocol):
     """The voice."""

@@ -55,13 +55,17 @@ class Store:
         self.database = database
 
     async def ensure(self) -> None:
-        """Make the indexes. Repeating it changes nothing.
+        """Make the indexes, and drop those of ticks that are none any more. Repeating it changes nothing.
 
         Raises Unavailable when the database does not answer.
         """
         with answering(), pymongo.timeout(_INDEXING):
             for index in INDEXES:
                 await self._of(index.collection).create_index([(key, ASCENDING) for key in index.keys], **index.options)
+            wanted = {index.keys for index in INDEXES if index.collection is Names.TICKS}
+            for name, about in (await self._of(Names.TICKS).index_information()).items():
+                if tuple(key for key, _ in about["key"]) not in wanted | {("_id",)}:
+                    await self._of(Names.TICKS).drop_index(name)
 
     async def ping(self) -> None:
         """Ask the database whether it is there.
@@ -228,6 +232,16 @@ class Store:
                 gone = {"_id": {"$in": [each for each in some if each not in there]}}
                 forgotten += (await self._of(Names.SCHEDULE_CLOCK).delete_many(gone)).deleted_count
         return forgotten
+
+    async def forget_skips(self, before: datetime) -> None:
+        """See Remembers."""
+        skipped = {"decision": Decision.SKIPPED.value, "decidedAt": {"$lt": before}}
+        with _patiently():
+            old = await self._of(Names.TICKS).find(skipped, {"schedule": 1, "skip": 1}).to_list()
+        for some in _parts(old):
+            schedules = await self._among(Names.SCHEDULES, list({tick["schedule"] for tick in some}), {"skip.id": 1})
+            wishes = {(each["_id"], str(each["skip"].get("id"))) for each in schedules if each.get("skip")}
+            await self.drop([tick["_id"] for tick in some if (tick["schedule"], tick["skip"]) not in wishes])
 
 
 @contextlib.contextmanager

@@ -96,7 +96,7 @@ def _asked(name):
     return ask
 
 
-for _name in ("newest", "mark", "advance", "resting", "chain", "extend", "drop", "forget_clocks"):
+for _name in ("newest", "mark", "advance", "resting", "chain", "extend", "drop", "forget_clocks", "forget_skips"):
     setattr(Seen, _name, _asked(_name))
 
 

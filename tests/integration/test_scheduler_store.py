@@ -41,13 +41,15 @@ def triggered(of, slot, **fields):
 
 
 async def test_the_indexes_are_made_once(store, world):
+    await world.database[Collection.TICKS].create_index("decidedAt", expireAfterSeconds=9)
     await store.ensure()
     for collection in {index.collection for index in INDEXES}:
         made = await world.database[collection].index_information()
         wanted = {index.keys for index in INDEXES if index.collection is collection}
         assert {tuple(key for key, _ in about["key"]) for about in made.values()} == wanted | {("_id",)}
     ticks = await world.database[Collection.TICKS].index_information()
-    assert [about["expireAfterSeconds"] for about in ticks.values() if "expireAfterSeconds" in about] == [400 * 24 * 3600]
+    forgets = [(about["key"][0][0], about["expireAfterSeconds"]) for about in ticks.values() if "expireAfterSeconds" in about]
+    assert forgets == [("forgetAt", 0)]
 
 
 async def test_a_slot_is_decided_by_the_first_insert(store, world):
@@ -104,6 +106,23 @@ async def test_the_last_slot_that_is_decided(store):
     for each in (tick("a", "12:00", "12:05"), tick("a", "12:06", "12:08"), tick("b", "11:00")):
         await store.insert([each])
     assert await store.newest(["a", "b", "c"]) == {"a": at("12:08"), "b": at("11:00")}
+
+
+async def test_a_skip_is_kept_as_long_as_the_wish_that_it_has_used_up(store, world):
+    wish = {"id": "wish", "count": 1, "notBefore": NOON}
+    kept, another, without = schedule("kept", skip=wish), schedule("another", skip={**wish, "id": "new"}), schedule("without")
+    await world.keep(kept, another, without)
+    skipped = [tick(of, "12:00", decision=Decision.SKIPPED, skip="wish") for of in (kept.id, another.id, without.id, "gone")]
+    lately = tick("gone", "12:01", decision=Decision.SKIPPED, skip="wish", decided_at=NOON + timedelta(days=9))
+    await store.insert(skipped)
+    await store.insert([lately])
+    clock = SetClock(NOON + timedelta(days=400))
+    await tidy(Ports(store, None, clock), NOON)
+    assert len(await world.ticks()) == 5
+    clock.step(days=1)
+    await tidy(Ports(store, None, clock), NOON)
+    assert {each.id for each in await world.ticks()} == {skipped[0].id, lately.id}
+    assert (await store.facts([kept.id]))[0].skipped == 1
 
 
 async def test_quiet_times_become_one_record_and_clocks_of_what_is_gone_go(store, world):

@@ -177,6 +177,13 @@ class Memory:
             del self.world.clocks[name]
         return len(gone)
 
+    async def forget_skips(self, before: datetime) -> None:
+        await self._meet()
+        wishes = {each.skip.id for each in self.world.schedules.values() if each.skip}
+        for tick in list(self.world.ticks.values()):
+            if tick.decision is Decision.SKIPPED and tick.decided_at < before and tick.skip not in wishes:
+                del self.world.ticks[tick.id]
+
 
 @dataclass(eq=False)
 class Stream:

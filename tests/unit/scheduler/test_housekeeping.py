@@ -53,6 +53,12 @@ def test_what_ended_alike_and_ran_nothing_stands_together(kinds, wanted):
     assert [words(tick) for tick in merged(chain(*kinds))] == wanted
 
 
+def test_what_stands_together_is_kept_as_long_as_the_last_of_it():
+    kept = [NOON + timedelta(days=day) for day in (400, 402, 401)]
+    (tick,) = merged(chain(*({**PAUSED, "forget_at": until} for until in kept)))
+    assert tick.forget_at == kept[1]
+
+
 @given(st.lists(st.sampled_from([PAUSED, MISSED, RUN]), max_size=12), st.integers(0, 12), st.integers(0, 12))
 def test_it_may_end_anywhere_and_is_finished_the_next_time(kinds, stop, again):
     ticks = chain(*kinds)

@@ -136,6 +136,13 @@ def test_the_next_slots_are_skipped_as_often_as_a_person_said():
     assert told(wanted, "12:03", decided_to=at("12:02"), skipped=2) == ["12:03 Triggered"]
 
 
+def test_a_decision_is_kept_for_400_days_and_a_skip_for_as_long_as_it_counts():
+    wanted = schedule(skip={"id": "s", "count": 1, "notBefore": at("12:00")})
+    ticks = plan(wanted, Known(), at("12:02")).ticks
+    assert [words(tick) for tick in ticks] == ["12:00 Skipped", "12:01 Superseded", "12:02 Triggered"]
+    assert [tick.forget_at for tick in ticks] == [None, *[at("12:02") + timedelta(days=400)] * 2]
+
+
 def test_a_pause_uses_up_no_skip():
     wanted = schedule(skip={"id": "s", "count": 1, "notBefore": at("12:00")}, pauses=[{"from": at("12:00"), "to": at("12:02")}])
     assert told(wanted, "12:03") == ["12:00-12:01 Paused 2", "12:02 Skipped", "12:03 Triggered"]
