@@ -86,7 +86,8 @@ async def _one(ports: Ports, schedule: Schedule, asked: set[str]) -> None:
 
 async def _backups_left(ports: Ports, schedule: Schedule, deletion: Deletion, asked: set[str]) -> bool:
     """Ask for the deletion of what has ended, and note what went wrong; tell whether backups are left."""
-    query = {"listed": True, "item.schedule.id": schedule.id}
+    # Where storage is shared, others hold copies of the same backups: they are theirs.
+    query = {"listed": True, "item.schedule.id": schedule.id, "item.cluster": schedule.cluster}
     rows = await ports.store.find(Collection.BACKUPS, query, [("item.createdAt", 1), ("_id", 1)], _MOST, ROW_FIELDS)
     there = {item.id: (item, row) for row in rows if _is_there(item := details.item_of(row), row)}
     items = [item for item, _ in there.values()]

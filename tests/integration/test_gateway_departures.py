@@ -130,6 +130,7 @@ async def test_with_its_backups_it_goes_when_the_last_of_them_has_gone(made):
         of_schedule(schedule_id, "b2", status="Failed"),
         of_schedule(schedule_id, "running", status="Creating"),
         of_schedule(schedule_id, "copy", replica=True),
+        of_schedule(schedule_id, "elsewhere", cluster="us1"),
         of_schedule(schedule_id, "expired", status="Expired", present=False),
         of_schedule("another", "b3"),
         backup_item("b4"),
@@ -139,7 +140,7 @@ async def test_with_its_backups_it_goes_when_the_last_of_them_has_gone(made):
 
         async def two_left():
             rows = made.database["backups"].find({"item.schedule.id": schedule_id, "listed": True})
-            return {row["_id"] async for row in rows} == {"running", "copy", "expired"}
+            return {row["_id"] async for row in rows} == {"running", "copy", "expired", "elsewhere"}
 
         await eventually("both deleted", two_left)
         await looks(made)
