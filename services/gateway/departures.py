@@ -75,9 +75,9 @@ async def _one(ports: Ports, schedule: Schedule, asked: set[str]) -> None:
     deletion = schedule.deleting
     if deletion is None:
         return
-    if deletion.delete_backups and await _backups_left(ports, schedule, deletion, asked):
-        return
-    if not departing.may_go(deletion, ports.clock()) or (deletion.delete_backups and await _may_come(ports, schedule)):
+    # In this order: what has come to its end between the two questions has its backup there for the second.
+    wait = not departing.may_go(deletion, ports.clock()) or (deletion.delete_backups and await _may_come(ports, schedule))
+    if (deletion.delete_backups and await _backups_left(ports, schedule, deletion, asked)) or wait:
         return
     if await ports.store.remove(Collection.SCHEDULES, schedule.id, schedule.version):
         log.info("schedule gone", **{logging.OBJECT: schedule.id, logging.CLUSTER: schedule.cluster})
