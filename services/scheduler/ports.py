@@ -93,7 +93,8 @@ class Speaks(Protocol):
     async def publish_command(self, subject: str, envelope: Envelope[Wire]) -> None:
         """Store a command as the first of its operation.
 
-        Raises CommandTakenError when there is one; Unavailable when the outcome is not known.
+        Raises CommandTakenError when there is one, CommandUnreadableError when that cannot be read; Unavailable when the
+        outcome is not known.
         """
 
     async def publish(self, subject: str, envelope: Envelope[Wire]) -> None:

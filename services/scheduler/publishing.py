@@ -12,11 +12,11 @@ from services.scheduler.deciding import Order
 from services.scheduler.measures import BROKEN, DRIFT
 from services.scheduler.ports import Facts, Ports
 from services.scheduler.triggers import trigger
-from shared.contracts.schedules import Schedule
+from shared.contracts.schedules import Schedule, Tick
 from shared.contracts.scopes import BY_ENVIRONMENT
 from shared.contracts.selectors import Environments, environments_of
 from shared.messaging.outcomes import Unavailable
-from shared.messaging.publisher import CommandTakenError
+from shared.messaging.publisher import CommandTakenError, CommandUnreadableError
 from shared.runtime import logging
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,7 @@ async def _publish(ports: Ports, order: Order, done: Published) -> None:
     try:
         subject, envelope = trigger(order.schedule, tick, _environments(order), ports.clock())
         await ports.publisher.publish_command(subject, envelope)
-    except CommandTakenError:
+    except (CommandTakenError, CommandUnreadableError):
         done.ticks.append(tick.id)  # it is there: that is all that was wanted
     except Unavailable as away:
         done.away = away
@@ -64,20 +64,31 @@ async def republish(ports: Ports, stored: Collection[str], done: Published) -> N
     Raises Unavailable when the memory does not answer.
     """
     async for page in ports.memory.unpublished(ports.clock() - REMEMBERED):
-        ticks = [tick for tick in page if tick.id not in stored]
-        known = {str(facts.document["_id"]): facts for facts in await ports.memory.facts([tick.schedule for tick in ticks])}
-        orders: list[Order] = []
-        for tick in ticks:
-            facts = known.get(tick.schedule)
-            schedule = _readable(facts)
-            if facts and schedule and not schedule.deleting:
-                orders.append(Order(facts, schedule, tick))
-        await publish(ports, orders, done)
+        await publish(ports, await _orders(ports, [tick for tick in page if tick.id not in stored]), done)
 
 
-def _readable(facts: Facts | None) -> Schedule | None:
+async def _orders(ports: Ports, ticks: Sequence[Tick]) -> list[Order]:
+    """Read the schedules; when something about one of many is odd in a way that nobody has foreseen, each by itself."""
+    names = sorted({tick.schedule for tick in ticks})
     try:
-        return Schedule.of(facts.document) if facts else None
+        known = {str(facts.document["_id"]): facts for facts in await ports.memory.facts(names)}
+    except Unavailable:
+        raise
+    except Exception as error:
+        if len(names) == 1:
+            BROKEN.labels("publish").inc()
+            log.exception("schedule set aside", **{logging.OBJECT: names[0], logging.REASON: type(error).__name__})
+            return []
+        each = [await _orders(ports, [tick for tick in ticks if tick.schedule == name]) for name in names]
+        return [order for orders in each for order in orders]
+    read = ((known.get(tick.schedule), tick) for tick in ticks)
+    orders = [Order(facts, schedule, tick) for facts, tick in read if facts and (schedule := _readable(facts))]
+    return [order for order in orders if not order.schedule.deleting]
+
+
+def _readable(facts: Facts) -> Schedule | None:
+    try:
+        return Schedule.of(facts.document)
     except Exception:  # noqa: BLE001 - anything may lie in a document; the look has said so
         return None
 

@@ -253,7 +253,7 @@ def _patiently(seconds: float = _PATIENCE) -> Iterator[None]:
 def _by_environment(schedule: Document) -> bool:
     template = schedule.get("template")
     scope = template.get("scope") if isinstance(template, Mapping) else None
-    return isinstance(scope, Mapping) and scope.get("kind") in _BY_ENVIRONMENT
+    return isinstance(scope, Mapping) and str(scope.get("kind")) in _BY_ENVIRONMENT
 
 
 def _readable(found: Iterable[Document]) -> list[Tick]:

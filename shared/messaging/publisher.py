@@ -42,6 +42,10 @@ class CommandTakenError(Exception):
         self.stored = stored
 
 
+class CommandUnreadableError(Unavailable):
+    """The operation already has a command, and nobody of this version can say which; asking again changes nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Publisher:
     """Publishes through JetStream under the envelope's id, which the broker uses to drop a repeated message."""
@@ -58,7 +62,8 @@ class Publisher:
 
         The stream itself refuses a second one, whatever its cluster, for as long as it keeps the first (14 days).
 
-        Raises CommandTakenError with the stored command when there is one; Unavailable when the outcome is not known.
+        Raises CommandTakenError with the stored command when there is one, and CommandUnreadableError when that cannot be read;
+        Unavailable when the outcome is not known.
         """
         first = {
             str(api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): "0",
@@ -73,9 +78,11 @@ class Publisher:
             else:
                 if not ack.duplicate:
                     return
-        stored = await Record(self.connection).command(str(envelope.operationid))
-        if stored is None:
-            raise Unavailable(NATS, f"operation {envelope.operationid} has a command that cannot be read")
+        found = await Record(self.connection).raw(COMMANDS, subjects.stored_command(str(envelope.operationid)), direct=False)
+        if found is None:
+            raise Unavailable(NATS, f"the command of operation {envelope.operationid} went while it was asked for")
+        if (stored := _read(found)) is None:
+            raise CommandUnreadableError(NATS, f"operation {envelope.operationid} has a command that cannot be read")
         raise CommandTakenError(stored)
 
     async def tell(self, subject: str, envelope: Envelope[Wire]) -> None:
@@ -121,16 +128,27 @@ class Record:
         """
         return await self._last(EVENTS, subjects.measured(cluster, uid), direct=True)
 
-    async def _last(self, stream: str, subject: str, *, direct: bool) -> Envelope[Any] | None:
+    async def raw(self, stream: str, subject: str, *, direct: bool) -> api.RawStreamMsg | None:
+        """Return the last message of a subject as it is stored; None if there is none. `direct`: of whichever replica.
+
+        Raises Unavailable when the stream does not answer.
+        """
         with available():
             try:
-                found = await self.connection.stream.get_last_msg(stream, subject, direct=direct)
+                return await self.connection.stream.get_last_msg(stream, subject, direct=direct)
             except nats.js.errors.NotFoundError:
                 return None
-        try:
-            return decode(found.subject or "", found.data or b"")[1]
-        except UnreadableError:
-            return None
+
+    async def _last(self, stream: str, subject: str, *, direct: bool) -> Envelope[Any] | None:
+        found = await self.raw(stream, subject, direct=direct)
+        return None if found is None else _read(found)
+
+
+def _read(found: api.RawStreamMsg) -> Envelope[Any] | None:
+    try:
+        return decode(found.subject or "", found.data or b"")[1]
+    except UnreadableError:
+        return None
 
 
 def _headers(envelope: Envelope[Wire]) -> dict[str, str]:

@@ -9,7 +9,9 @@ from nats.js.errors import KeyNotFoundError
 
 from services.scheduler import __main__ as service_module
 from services.scheduler.store import Store
+from shared.contracts import subjects
 from shared.contracts.documents import Collection
+from shared.contracts.names import Noun
 from shared.contracts.schedules import Decision, Tick
 from shared.messaging.hints import hint
 from shared.messaging.publisher import Publisher
@@ -54,6 +56,13 @@ async def fired(nats_server, world, **tunables):
     async with scheduler(nats_server, world.database.settings, world.clock, **tunables) as service:
         await ready(service)
         yield service
+
+
+def unpublished(of):
+    return Tick(
+        id=f"op-{of.name}", schedule=of.id, cluster="eu1", from_=NOON, to=NOON, decision=Decision.TRIGGERED,
+        backup_name=f"{of.name}-x", due_at=NOON, deadline=at("13:00"), decided_at=NOON, published=False,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- what it says
@@ -237,8 +246,11 @@ async def test_what_is_broken_delays_nobody(nats_server, world):
         {**document, "_id": "5", "cluster": "no.subject.token"},
         {**document, "_id": "6", "startingDeadline": "soon"},
         {**document, "_id": "7", "spread": None},
+        {**document, "_id": "8", "template": {"scope": {"kind": ["a list"]}}},
     ]
     await world.database[Collection.SCHEDULES].insert_many(unreadable)
+    left = unpublished(odd.model_copy(update={"id": "8"}))
+    await world.database[Collection.TICKS].insert_one(left.document())
     world.clock.set("12:00:01")
     async with fired(nats_server, world) as service:
         await tells(world, good, "12:00 Triggered")
@@ -405,15 +417,28 @@ async def test_what_was_decided_when_it_is_stopped_is_published_before_it_goes(n
         await leases.get("scheduler")
 
 
+async def test_a_command_that_nobody_can_read_holds_up_nobody(nats_server, world):
+    unread, other = schedule("unread"), schedule("other")
+    await world.keep(unread, other)
+    left = unpublished(unread)
+    await world.database[Collection.TICKS].insert_one(left.document())
+    await world.admin.stream.publish(subjects.command("eu1", Noun.SCHEDULE, "trigger", left.id), b"of another version")
+    world.clock.set("12:00:01")
+
+    async def all_published():
+        return [(tick.schedule, tick.published) for tick in await world.ticks()] == sorted(
+            [(unread.id, True), (other.id, True)]
+        )
+
+    async with fired(nats_server, world):
+        await eventually("all are published", all_published, 20)
+
+
 async def test_what_another_life_left_unpublished_is_published_from_the_schedule_as_it_is(nats_server, world):
     wanted, gone = schedule(), schedule("gone")
     await world.keep(wanted.model_copy(update={"description": "changed", "cluster": "eu1"}))
     for each in (wanted, gone):
-        tick = Tick(
-            id=f"op-{each.name}", schedule=each.id, cluster="eu1", from_=NOON, to=NOON, decision=Decision.TRIGGERED,
-            backup_name=f"{each.name}-x", due_at=NOON, deadline=at("13:00"), decided_at=NOON, published=False,
-        )  # fmt: skip
-        await world.database[Collection.TICKS].insert_one(tick.document())
+        await world.database[Collection.TICKS].insert_one(unpublished(each).document())
     async with fired(nats_server, world):
         await tells(world, wanted, "12:00 Triggered")
     assert [command.operationid for command in await world.commands()] == ["op-nightly"]

@@ -15,7 +15,7 @@ from services.scheduler.ports import Facts, Sketch
 from shared.contracts.envelope import Envelope
 from shared.contracts.schedules import Decision, Schedule, Tick
 from shared.messaging.outcomes import Unavailable
-from shared.messaging.publisher import CommandTakenError
+from shared.messaging.publisher import CommandTakenError, CommandUnreadableError
 from tests.support.scheduler import SetClock
 
 
@@ -68,7 +68,7 @@ class Everything:
     reasons: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     ticks: dict[str, Tick] = field(default_factory=dict)
     clocks: dict[str, datetime] = field(default_factory=dict)
-    commands: dict[str, Envelope[Any]] = field(default_factory=dict)
+    commands: dict[str, Envelope[Any] | None] = field(default_factory=dict)
     database_away: bool = False
     nats_away: bool = False
 
@@ -201,6 +201,8 @@ class Stream:
         await self._meet()
         operation = str(envelope.operationid)
         if operation in self.world.commands:
+            if self.world.commands[operation] is None:
+                raise CommandUnreadableError("nats", "cannot be read")
             raise CommandTakenError(self.world.commands[operation])
         assert self.world.ticks[operation].decision is Decision.TRIGGERED
         self.world.commands[operation] = envelope

@@ -8,6 +8,7 @@ import pytest
 from services.scheduler.firing import Firing
 from services.scheduler.ports import Ports
 from services.scheduler.watching import rescan
+from shared.contracts.ids import slot_operation_id
 from shared.contracts.schedules import Decision, Pause
 from shared.messaging.outcomes import Unavailable
 from tests.support.scheduler import NOON, at, schedule, words
@@ -174,6 +175,39 @@ async def test_an_odd_failure_of_one_does_not_stop_the_others(world):
     await scheduler.look()
     assert [told(world, each) for each in others] == [["12:00 Triggered"]] * 8
     assert (told(world, odd), len(world.commands)) == ([], 8)
+
+
+async def test_a_command_that_nobody_can_read_holds_up_nothing(world):
+    unread, other = schedule("unread"), schedule("other")
+    keep(world, unread, other)
+    world.commands[slot_operation_id(unread.id, at("12:00"))] = None
+    scheduler = await Held(world).ready()
+    for now in ("12:00:01", "12:01:01"):
+        world.clock.set(now)
+        await scheduler.look()
+    assert told(world, other) == told(world, unread) == ["12:00 Triggered", "12:01 Triggered"]
+    assert all(tick.published for tick in world.ticks.values())
+
+
+async def test_what_is_odd_about_one_keeps_nobody_elses_commands_back(world):
+    odd, *others = (schedule(f"s{number}") for number in range(4))
+    keep(world, odd, *others)
+    scheduler = await Held(world).ready()
+    world.nats_away = True
+    world.clock.set("12:00:01")
+    with pytest.raises(Unavailable):
+        await scheduler.look()
+    memory = scheduler.firing.ports.memory
+    facts = memory.facts
+
+    async def fails(names):
+        if odd.id in names:
+            raise TypeError
+        return await facts(names)
+
+    memory.facts, world.nats_away = fails, False
+    await scheduler.look()
+    assert {tick.schedule for tick in world.ticks.values() if tick.published} == {each.id for each in others}
 
 
 async def test_more_than_one_look_holds_is_left_for_the_next_one(world, monkeypatch):
