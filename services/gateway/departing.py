@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.gateway import slots
 from shared.contracts import ids
 from shared.contracts.phases import BackupStatus, OperationState
 from shared.contracts.refusals import Code
@@ -17,7 +18,13 @@ from shared.contracts.views import BackupItem, OperationItem
 
 QUIET: Final[Mapping[bool, timedelta]] = {False: timedelta(seconds=1), True: timedelta(seconds=10)}
 """How long a schedule stays at least, without and with its backups: what was begun before is heard of by then."""
+UNHEARD: Final = timedelta(seconds=60)
+"""How long it stays with its backups while a slot that was due lacks its decision: whoever decides may have read the schedule
+before, and goes by what was read for half a minute."""
+_ABOUT: Final = timedelta(seconds=5)
+"""How far the clock of whoever decides slots may be ahead of ours."""
 MOST_ERRORS: Final = 100
+_INSTANT: Final = timedelta(milliseconds=1)
 PATIENCE: Final = "168h"
 """How long each deletion waits for a cluster that is away."""
 
@@ -66,6 +73,12 @@ def _trouble(operation: OperationItem, backup: BackupItem) -> str | None:
     return f"Backup {backup.name}: {no.detail if no is not None else 'no reason is given.'}"
 
 
-def may_go(deletion: Deletion, now: datetime) -> bool:
-    """Tell whether it has been on its way for long enough."""
-    return now >= deletion.at + QUIET[deletion.delete_backups]
+def may_go(schedule: Schedule, deletion: Deletion, decided_to: datetime | None, now: datetime) -> bool:
+    """Tell whether it has been on its way for long enough. `decided_to`: its last slot that was decided; None if none was."""
+    if now < deletion.at + QUIET[deletion.delete_backups]:
+        return False
+    if not deletion.delete_backups or now >= deletion.at + UNHEARD:
+        return True
+    since = schedule.created_at if decided_to is None else decided_to + _INSTANT
+    undecided = next(slots.upcoming(schedule, since), None)
+    return undecided is None or undecided + schedule.offset > deletion.at + _ABOUT

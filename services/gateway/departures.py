@@ -4,6 +4,7 @@ Any number of gateways may do so at once: each deletion has one id, whoever asks
 """
 
 import asyncio
+from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -76,12 +77,20 @@ async def _one(ports: Ports, schedule: Schedule, asked: set[str]) -> None:
     if deletion is None:
         return
     # In this order: what has come to its end between the two questions has its backup there for the second.
-    wait = not departing.may_go(deletion, ports.clock()) or (deletion.delete_backups and await _may_come(ports, schedule))
+    early = not departing.may_go(schedule, deletion, await _decided_to(ports, schedule), ports.clock())
+    wait = early or (deletion.delete_backups and await _may_come(ports, schedule))
     if (deletion.delete_backups and await _backups_left(ports, schedule, deletion, asked)) or wait:
         return
     if await ports.store.remove(Collection.SCHEDULES, schedule.id, schedule.version):
         log.info("schedule gone", **{logging.OBJECT: schedule.id, logging.CLUSTER: schedule.cluster})
         await ports.bus.hint(schedule.id, schedule.cluster, ports.clock)
+
+
+async def _decided_to(ports: Ports, schedule: Schedule) -> datetime | None:
+    """Return the last slot that was decided; None if none was."""
+    last = await ports.store.find(Collection.TICKS, {"schedule": schedule.id}, [("to", -1)], 1, ("to",))
+    moment = last[0].get("to") if last else None
+    return moment if isinstance(moment, datetime) else None
 
 
 async def _backups_left(ports: Ports, schedule: Schedule, deletion: Deletion, asked: set[str]) -> bool:

@@ -256,11 +256,25 @@ async def test_what_is_still_on_its_way_is_waited_for_and_deleted_too(made):
 
 
 async def test_it_does_not_go_before_what_was_begun_can_have_been_heard_of(made):
-    schedule_id = (await create(made, NOWAIT))["id"]
+    schedule_id = (await create(made, NOWAIT, cron="0 0 29 2 *"))["id"]
     await delete(made, schedule_id, ago=0)
     await looks(made, 1)
     if (await wanted(made, schedule_id)).deleting.at > utc_now() - timedelta(seconds=9):
         assert not await is_gone(made, schedule_id)
+    await gone(made, schedule_id)
+
+
+async def test_a_slot_that_was_due_and_is_not_decided_is_waited_for(made):
+    schedule_id = (await create(made, NOWAIT, cron="* * * * *"))["id"]
+    before = utc_now().replace(microsecond=0) - timedelta(hours=1)
+    change = {"$set": {"createdAt": before, "eras.0.from": before}}
+    await made.database["schedules"].update_one({"_id": schedule_id}, change)
+    await delete(made, schedule_id, ago=12)
+    asked_at = (await wanted(made, schedule_id)).deleting.at
+    await looks(made, 1)
+    gone_already = await is_gone(made, schedule_id)
+    assert not gone_already or utc_now() > asked_at + timedelta(seconds=55)
+    await decides(made, tick(schedule_id, before, Decision.MISSED, until=utc_now() + timedelta(minutes=1), count=60))
     await gone(made, schedule_id)
 
 

@@ -8,7 +8,7 @@ from services.gateway import departing, ticking
 from shared.contracts import ids
 from shared.contracts.phases import BackupStatus, OperationState, SlotResult
 from shared.contracts.refusals import Code, refusal
-from shared.contracts.schedules import Decision, Deletion, Schedule
+from shared.contracts.schedules import Decision, Deletion, Era, Schedule
 from tests.support.gateway import backup_item, operation_item
 from tests.support.schedules import tick
 
@@ -140,8 +140,33 @@ def test_so_many_errors_are_kept():
     assert len(verdict.errors) == departing.MOST_ERRORS
 
 
+def goes(seconds, *, backups=True, decided=None, **facts):
+    """Tell whether a schedule may go so long after it was asked to."""
+    schedule, deletion = leaving(backups=backups)
+    return departing.may_go(schedule.model_copy(update=facts), deletion, decided, SLOT + seconds * SECOND)
+
+
 def test_it_stays_for_a_while():
     for backups, seconds in ((False, 1), (True, 10)):
-        _, deletion = leaving(backups=backups)
-        assert not departing.may_go(deletion, SLOT + seconds * SECOND - timedelta(milliseconds=1))
-        assert departing.may_go(deletion, SLOT + seconds * SECOND)
+        assert not goes(seconds - 0.001, backups=backups)
+        assert goes(seconds, backups=backups)
+
+
+EVERY_MINUTE = {"eras": [Era(from_=SLOT - HOUR, cron="* * * * *")], "created_at": SLOT - HOUR}
+
+
+@pytest.mark.parametrize("decided", [None, SLOT - HOUR, SLOT - 60 * SECOND])
+def test_with_its_backups_it_waits_for_a_slot_that_was_due_and_may_be_decided_by_what_was_read_before(decided):
+    assert not goes(59, decided=decided, **EVERY_MINUTE)
+    assert goes(60, decided=decided, **EVERY_MINUTE)
+    assert goes(1, backups=False, decided=decided, **EVERY_MINUTE)
+    assert goes(10, decided=SLOT, **EVERY_MINUTE)
+
+
+def test_a_slot_counts_that_is_due_by_a_clock_that_is_ahead():
+    soon = {"eras": [Era(from_=SLOT - HOUR, cron="0 12 * * *")], "created_at": SLOT - HOUR}
+    _, deletion = leaving()
+    for before, waits in ((5, True), (6, False)):
+        moved = deletion.model_copy(update={"at": SLOT - before * SECOND})
+        schedule = leaving()[0].model_copy(update=soon)
+        assert departing.may_go(schedule, moved, None, moved.at + 20 * SECOND) is not waits
