@@ -49,6 +49,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
+    at: datetime
     facts: Facts
     schedule: Schedule
     plan: Plan
@@ -91,10 +92,6 @@ async def _look(ports: Ports, schedules: Sequence[str], known: Mapping[str, date
             looks.append(await _planned(facts, known.get(name), now))
         except Exception as error:  # noqa: BLE001 - anything may lie in a document; the others must not wait for it
             _set_aside(done, name, "read", error)
-    if abs(ports.clock() - now) > STALE:
-        done.again.update((look.schedule.id, now) for look in looks)
-        log.warning("look thrown away", **{logging.REASON: "it took too long"})
-        return []
     for look in looks:
         done.again[look.schedule.id] = look.plan.next_due
         done.clusters[look.schedule.id] = look.schedule.cluster
@@ -106,8 +103,8 @@ async def _planned(facts: Facts, ahead: datetime | None, now: datetime) -> _Look
     decided_to = max((slot for slot in (facts.decided_to, ahead) if slot is not None), default=None)
     known = Known(decided_to, facts.skipped, _reasons(facts, schedule))
     if now - (decided_to or schedule.created_at) > _LONG:
-        return _Look(facts, schedule, await asyncio.to_thread(plan, schedule, known, now))
-    return _Look(facts, schedule, plan(schedule, known, now))
+        return _Look(now, facts, schedule, await asyncio.to_thread(plan, schedule, known, now))
+    return _Look(now, facts, schedule, plan(schedule, known, now))
 
 
 def _reasons(facts: Facts, schedule: Schedule) -> Sequence[str]:
@@ -119,11 +116,18 @@ def _reasons(facts: Facts, schedule: Schedule) -> Sequence[str]:
 
 
 async def _insert(ports: Ports, looks: Sequence[_Look], done: Decided) -> set[str]:
-    """Store what was planned: of each schedule in order, of all together. Return those of which a slot was decided before."""
+    """Store what was planned: of each schedule in order, of all together. Return those of which a slot was decided before.
+
+    What is too old by then is thrown away, and looked at again.
+    """
     met: set[str] = set()
     for turn in itertools.count():
         batch = [look for look in looks if turn < len(look.plan.ticks) and look.schedule.id not in met]
-        if not batch:
+        old = [look for look in batch if abs(ports.clock() - look.at) > STALE]
+        if old:
+            done.again.update((look.schedule.id, look.at) for look in old)
+            log.warning("look thrown away", **{logging.REASON: "it took too long"})
+        if old or not batch:
             return met
         try:
             taken = await ports.memory.insert([look.plan.ticks[turn] for look in batch])

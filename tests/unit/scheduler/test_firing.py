@@ -96,6 +96,20 @@ async def test_a_process_that_was_stopped_for_an_hour_throws_away_what_it_had_re
     assert told(world, wanted) == ["12:00-13:00 Paused 61"]
 
 
+async def test_a_process_that_was_stopped_between_two_decisions_throws_away_the_second(world):
+    wanted = keep(world, schedule(misfire="all"))
+    world.clock.set("12:01:01")
+    scheduler = await Held(world).ready()
+    look = await scheduler.begin(3)  # the first is inserted
+    assert told(world, wanted) == ["12:00 Triggered"]
+    world.schedules[wanted.id] = wanted.model_copy(update={"pauses": [Pause(from_=at("12:01"))]})
+    world.clock.set("13:00:01")
+    await scheduler.finish(look)
+    assert told(world, wanted) == ["12:00 Triggered"]
+    await scheduler.look()
+    assert told(world, wanted) == ["12:00 Triggered", "12:01-13:00 Paused 60"]
+
+
 async def test_one_that_was_stopped_obeys_what_others_have_decided(world):
     wanted = keep(world, schedule())
     world.clock.set("12:00:01")
