@@ -91,11 +91,13 @@ def _found(row: Document) -> ScheduleDetail:
     return ScheduleDetail.model_validate(facts)
 
 
-async def left_to_skip(ports: Ports, schedule: Schedule) -> int:
-    """Return how many slots the wish to skip still leaves out."""
+async def left_to_skip(ports: Ports, schedule: Schedule, due_from: datetime | None = None) -> int:
+    """Return how many slots the wish to skip still leaves out, of those that are due from then on, if a moment is given."""
     if schedule.skip is None:
         return 0
-    query = {"skip": schedule.skip.id, "decision": Decision.SKIPPED.value, "schedule": schedule.id}
+    query: Document = {"skip": schedule.skip.id, "decision": Decision.SKIPPED.value, "schedule": schedule.id}
+    if due_from is not None:
+        query["dueAt"] = {"$lt": due_from}
     skipped = await ports.store.find(Collection.TICKS, query, [("_id", 1)], _MOST_TICKS, ("count",))
     return max(0, schedule.skip.count - sum(int(tick.get("count", 1)) for tick in skipped))
 
@@ -283,7 +285,7 @@ async def first_affected(ports: Ports, change: Change, stored: datetime) -> date
     is still to be decided, and whoever does it reads what is stored.
     """
     schedule, since = change.schedule, change.at
-    left = await left_to_skip(ports, schedule)
+    left = await left_to_skip(ports, schedule, since)
     while (slot := change.first(since, left)) is not None:
         due = slot + schedule.offset
         if not change.moved or due > stored + _MARGIN or await _obeyed(ports, change, slot, stored):

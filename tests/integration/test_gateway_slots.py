@@ -13,7 +13,7 @@ from shared.contracts.refusals import Refusal
 from shared.contracts.schedules import Decision
 from shared.runtime.clock import now as utc_now
 from tests.support.gateway import API, backup_document, backup_item, eventually, operation_item, stack
-from tests.support.schedules import create, decides, tick, wanted
+from tests.support.schedules import create, decides, row_of, tick, wanted
 
 NOWAIT = {"Prefer": "wait=0"}
 HOUR = timedelta(hours=1)
@@ -70,6 +70,22 @@ async def test_the_slot_that_its_tick_proves_is_the_first_affected(made, monkeyp
     await decided(made, schedule_id, [second, third], obeyed, skip=skip)
     response = await asyncio.wait_for(asked, 100)
     assert response.json()["firstAffected"] == text(second)
+
+
+async def test_a_slot_that_was_skipped_before_the_answer_is_the_first_affected(made, monkeypatch):
+    schedule_id, path = await about_now(made, monkeypatch)
+    asked = asyncio.create_task(made.client.post(f"{path}/skip", json={"count": 1}, headers={"Prefer": "wait=60"}))
+
+    async def stored():
+        return (await wanted(made, schedule_id)).version == 2
+
+    await eventually("stored", stored)
+    schedule = await wanted(made, schedule_id)
+    first = next_minutes(1, schedule.changed_at)[0]
+    await decided(made, schedule_id, [first], Decision.SKIPPED, skip=schedule.skip.id)
+    await made.status.writes("schedule_status", row_of(schedule, skip_next=0))
+    response = await asyncio.wait_for(asked, 100)
+    assert (response.json()["firstAffected"], response.json()["skipNext"]) == (text(first), 0)
 
 
 async def test_a_slot_that_nobody_has_decided_goes_by_what_is_stored(made, monkeypatch):
