@@ -133,8 +133,11 @@ class Store:
         return data if isinstance(data, bytes) else None
 
     async def transitions(self, backup_id: str) -> list[Document]:
-        """Return every change of a backup's phase and status, the oldest first."""
-        return await self.find(Collection.TRANSITIONS, {"backupId": backup_id}, [("at", 1), ("_id", 1)], 1000)
+        """Return every change of a backup's phase and status, the oldest first.
+
+        Phases that were heard of within one millisecond are in the order in which the cluster wrote them.
+        """
+        return await self.find(Collection.TRANSITIONS, {"backupId": backup_id}, [("at", 1), ("rv", 1), ("_id", 1)], 1000)
 
     async def operation(self, operation_id: str) -> Document | None:
         """Return an operation."""

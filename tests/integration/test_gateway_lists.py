@@ -344,6 +344,16 @@ async def test_a_backup_is_found_by_its_id_and_by_those_it_had(made):
     assert (await made.client.get(f"{API}/backups/b")).status_code == 404
 
 
+async def test_phases_heard_of_within_one_millisecond_are_in_the_order_in_which_the_cluster_wrote_them(made):
+    phases = ["ReadyToStart", "InProgress", "Finalizing", "Completed"]
+    await made.status.writes("backups", backup_document(backup_item("b1", phase="Completed")))
+    await made.status.writes(
+        "transitions",
+        *({"_id": to, "kind": "Phase", "backupId": "b1", "to": to, "at": NOW, "rv": 8 + n} for n, to in enumerate(phases)),
+    )
+    assert [t["to"] for t in (await made.client.get(f"{API}/backups/b1")).json()["transitions"]] == phases
+
+
 async def test_a_backup_that_no_cluster_has_shown_says_what_it_waits_for(made):
     item = backup_item("b1", status="Creating", phase=None, present=False)
     await made.status.writes(
