@@ -1,7 +1,8 @@
 """What is decided of every slot that is due, and when to look again. Pure: `now` is an argument, and nothing is remembered.
 
 Which slots exist is said by the timetable that was in force at the slot. Everything else is compared with the instant at
-which it is due (the slot and its part of `spread`): pauses, skips, deadlines. First match wins, in the order of `_pieces`.
+which it is due (the slot and its part of `spread`, see Schedule.due): pauses, skips, deadlines. First match wins, in the
+order of `_pieces`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -59,15 +60,18 @@ def plan(schedule: Schedule, known: Known, now: datetime, most: int = MOST) -> P
     begun = _begun(schedule, known.decided_to)
     ticks = list(islice(_ticks(look, _pieces(look, known, begun), most), most))
     slot = look.slots.after(ticks[-1].to if ticks else begun)
-    return Plan(ticks, slot and slot + look.offset)
+    return Plan(ticks, slot and schedule.due(slot))
 
 
 def next_due(schedule: Schedule, decided_to: datetime | None) -> datetime | None:
-    """Return when the next slot is due, which may be past; of the schedule only id, eras, spread and deleting are read."""
+    """Return when the next slot is due, which may be past; of the schedule only id, eras, spread and deleting are read.
+
+    And since when the spread holds.
+    """
     if schedule.deleting:
         return None
     slot = course(schedule.eras).after(_begun(schedule, decided_to))
-    return slot and slot + schedule.offset
+    return slot and schedule.due(slot)
 
 
 def patience(schedule: Schedule) -> timedelta:
@@ -90,6 +94,12 @@ class _Look:
     offset: timedelta
     patience: timedelta
     now: datetime
+
+    @property
+    def last(self) -> datetime | None:
+        """The instant up to which slots are due; None when the clock has stepped back before all of them."""
+        since = self.schedule.spread_since
+        return self.now - self.offset if since is None or since <= self.now else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +126,12 @@ def _pieces(look: _Look, known: Known, begun: datetime) -> list[_Piece]:
     schedule, late, skip = look.schedule, look.now - look.patience, look.schedule.skip
     remaining = skip.count - known.skipped if skip else 0
     edges = [late, *(edge for pause in schedule.pauses for edge in (pause.from_, pause.to)), skip.not_before if skip else None]
-    for start, until in _segments(begun, look.now - look.offset, [edge - look.offset for edge in edges if edge]):
+    for start, until in _segments(begun, look.last or begun, [edge - look.offset for edge in edges if edge]):
         after, first = start, look.slots.after(start)
         if first is None or first > until:
             continue
-        paused, due = schedule.paused_at(first + look.offset), first + look.offset
+        due = schedule.due(first)
+        paused = schedule.paused_at(due)
         if skip and remaining > 0 and due >= skip.not_before and not paused:
             skipped = look.slots.between(after, until, remaining)
             found += [_Piece(slot - JUST, slot, slot, Decision.SKIPPED, skip=skip.id) for slot in skipped]
@@ -179,7 +190,7 @@ def _quiet(look: _Look, piece: _Piece) -> Tick:
         reason=piece.reason,
         skip=piece.skip,
         ran=piece.ran,
-        due_at=piece.first + look.offset,
+        due_at=look.schedule.due(piece.first),
         decided_at=look.now,
         forget_at=None if piece.skip else look.now + KEPT,
     )
@@ -187,7 +198,7 @@ def _quiet(look: _Look, piece: _Piece) -> Tick:
 
 def _triggered(look: _Look, slot: datetime) -> Tick:
     """Return the record of a slot that runs."""
-    due = slot + look.offset
+    due = look.schedule.due(slot)
     return Tick(
         id=slot_operation_id(look.schedule.id, slot),
         schedule=look.schedule.id,

@@ -17,7 +17,7 @@ Document = Mapping[str, Any]
 class Sketch:
     """As much of a schedule as says when its next slot is due, and up to which slot all is decided.
 
-    `document` has no more than `_id`, `eras`, `spread` and `deleting`.
+    `document` has no more than `_id`, `eras`, `spread`, `spreadSince` and `deleting`.
     """
 
     document: Document

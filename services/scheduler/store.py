@@ -37,7 +37,7 @@ _SCANNING: Final = 600.0
 """Seconds until a scan of everything has its first page: some databases read all of it before."""
 _SOME: Final = 250
 """So many are written, or gone through, at a time."""
-_SKETCH: Final = {"eras": 1, "spread": 1, "deleting": 1}
+_SKETCH: Final = {"eras": 1, "spread": 1, "spreadSince": 1, "deleting": 1}
 _BY_ENVIRONMENT: Final = frozenset(get_args(scope.model_fields["kind"].annotation)[0] for scope in BY_ENVIRONMENT)
 
 

@@ -49,5 +49,6 @@ def _due(sketch: Sketch) -> datetime | None:
     if document.get("deleting"):
         return None
     eras = [Era.read(era) for era in document["eras"]]
-    known: dict[str, Any] = {"id": str(document["_id"]), "eras": eras, "spread": document.get("spread", "0s"), "deleting": None}
+    spread = {"spread": document.get("spread", "0s"), "spread_since": document.get("spreadSince")}
+    known: dict[str, Any] = {"id": str(document["_id"]), "eras": eras, **spread, "deleting": None}
     return next_due(Schedule.model_construct(**known), sketch.decided_to)

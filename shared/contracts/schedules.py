@@ -140,6 +140,11 @@ class Schedule(Wire):
         digest = hashlib.sha256(self.id.encode()).digest()
         return timedelta(seconds=int.from_bytes(digest[:8], "big") % (seconds + 1))
 
+    def due(self, slot: datetime) -> datetime:
+        """Return when a slot is due, as long as it is not decided: not before the spread that says so was wanted."""
+        due = slot + self.offset
+        return due if self.spread_since is None else max(due, self.spread_since)
+
     def document(self) -> dict[str, Any]:
         """Return it as it lies in MongoDB."""
         fields: dict[str, Any] = to_document(self)

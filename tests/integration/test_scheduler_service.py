@@ -157,6 +157,18 @@ async def test_resuming_and_editing_fire_nothing_that_is_past(nats_server, world
         await tells(world, wanted, "13:00 Paused", "13:15 Triggered")
 
 
+async def test_less_spread_brings_forward_what_was_still_to_come(nats_server, world):
+    wanted = schedule(cron=NOON_DAILY, spread="24h", startingDeadline="5m", id="s")
+    assert wanted.offset > timedelta(hours=2)
+    await world.keep(wanted)
+    async with fired(nats_server, world):
+        world.clock.set("14:00")
+        await world.change(wanted, spread="0s", spreadSince=world.clock())
+        await tells(world, wanted, "12:00 Triggered")
+    (command,) = await world.commands()
+    assert (command.data.slot, command.data.due, command.expiresat) == (NOON, at("14:00"), at("14:05"))
+
+
 async def test_a_hint_is_obeyed_at_once(nats_server, world, as_user):
     gateway = await as_user("gateway")
     async with fired(nats_server, world, rescan_interval=3600):

@@ -85,11 +85,13 @@ async def test_what_is_said_of_a_schedule_at_a_look(store, world):
 
 async def test_every_schedule_is_sketched_or_those_that_have_changed(store, world):
     many = [schedule(f"s{number}", changedAt=NOON + timedelta(minutes=number)) for number in range(600)]
+    many[3] = many[3].model_copy(update={"spread_since": at("12:45")})
     await world.database[Collection.SCHEDULES].insert_many([each.document() for each in many])
     await store.advance({many[3].id: at("12:30")})
     everything = [sketch async for page in store.sketches(None) for sketch in page]
     assert {sketch.document["_id"] for sketch in everything} == {each.id for each in many}
     assert {sketch.document["_id"]: sketch.decided_to for sketch in everything}[many[3].id] == at("12:30")
+    assert {sketch.document["_id"]: sketch.document["spreadSince"] for sketch in everything}[many[3].id] == at("12:45")
     assert "template" not in everything[0].document
     changed = [sketch.document["_id"] async for page in store.sketches(many[-2].changed_at) for sketch in page]
     assert set(changed) == {many[-2].id, many[-1].id}

@@ -50,7 +50,7 @@ def decided(
     """What a look at that time decides of these slots, as far as they are after `after` and due."""
 
     def due(slot: datetime) -> datetime:
-        return slot + schedule.offset
+        return max(slot + schedule.offset, schedule.spread_since or slot)
 
     patience = parse(schedule.starting_deadline)
     if schedule.misfire is Misfire.NONE:

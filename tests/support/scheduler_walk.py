@@ -222,7 +222,7 @@ class Walk:
             era = Era(from_=self.world.clock(), cron=self.chance.choice(CRONS), timezone=self.chance.choice(ZONES))
             changes = [
                 {"eras": [*found.eras, era][-20:]},
-                {"spread": self.chance.choice(SPREADS)},
+                {"spread": self.chance.choice(SPREADS), "spread_since": self.world.clock()},
                 {"misfire": self.chance.choice(list(Misfire))},
             ]
             self._change(found, **self.chance.choice(changes))

@@ -61,6 +61,48 @@ def test_the_backup_of_a_slot_is_due_after_its_part_of_the_spread():
     assert plan(wanted, Known(at("12:00")), due).next_due == at("14:00") + wanted.offset
 
 
+def less_spread(**fields):
+    """One whose slot of 02:00 waited for its part of a spread that a person has taken away at ten."""
+    return schedule(cron="0 2 * * *", made=at("2031-03-04 03:00"), spreadSince=at("10:00"), **fields)
+
+
+def test_a_slot_that_waited_for_its_part_of_a_spread_that_is_no_more_is_due_at_once():
+    wanted = less_spread()
+    early = plan(wanted, Known(), at("10:00") - MILLISECOND)
+    assert (early.ticks, early.next_due, next_due(wanted, None)) == ([], at("10:00"), at("10:00"))
+    (tick,) = plan(wanted, Known(), at("10:00")).ticks
+    assert (tick.decision, tick.from_, tick.due_at) == (Decision.TRIGGERED, at("02:00"), at("10:00"))
+    assert tick.deadline == at("11:00")
+    assert plan(wanted, Known(), at("10:00")).next_due == at("2031-03-06 02:00")
+    assert plan(less_spread(), Known(at("02:00")), at("10:00")).ticks == []  # it had run before
+
+
+@pytest.mark.parametrize(("misfire", "last"), [("latest", "11:00"), ("none", "10:01")])
+def test_it_is_late_only_as_long_after_the_change_as_it_may_be(misfire, last):
+    assert told(less_spread(misfire=misfire), last) == ["02:00 Triggered"]
+    assert told(less_spread(misfire=misfire), at(last) + MILLISECOND) == ["02:00 Missed"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"pauses": [{"from": at("09:30"), "to": None}]}, "Paused"),
+        ({"pauses": [{"from": at("01:00"), "to": at("03:00")}]}, "Triggered"),
+        ({"skip": {"id": "s", "count": 1, "notBefore": at("09:30")}}, "Skipped"),
+        ({"skip": {"id": "s", "count": 1, "notBefore": at("10:00") + MILLISECOND}}, "Triggered"),
+    ],
+)
+def test_what_a_person_wanted_before_the_change_holds_for_it(fields, wanted):
+    assert told(less_spread(**fields), "10:30") == [f"02:00 {wanted}"]
+
+
+def test_a_slot_after_the_change_is_due_by_the_new_spread():
+    wanted = schedule(cron="0 * * * *", spread="30m", spreadSince=at("12:10"))
+    due = at("13:00") + wanted.offset
+    (tick,) = plan(wanted, Known(at("12:00")), due).ticks
+    assert (tick.due_at, tick.deadline) == (due, due + timedelta(hours=1))
+
+
 def test_of_several_slots_the_latest_runs_and_the_others_say_so():
     ticks = plan(schedule(), Known(), at("12:03:10")).ticks
     assert [words(tick) for tick in ticks] == ["12:00-12:02 Superseded 3", "12:03 Triggered"]
@@ -233,6 +275,7 @@ def schedules(draw):
         pauses=pauses,
         skip=skip and {"id": "s", "count": skip[0], "notBefore": skip[1]},
         spread=draw(st.sampled_from(["0s", "45s", "10m", "1h"])),
+        spreadSince=draw(st.none() | moments()),
         startingDeadline=draw(st.sampled_from(["1s", "59s", "10m", "1h", "10h"])),
         misfire=draw(st.sampled_from(list(Misfire))),
     )
@@ -267,7 +310,7 @@ def test_every_slot_ends_as_the_words_of_the_manual_say_whenever_it_is_looked_at
         expected += decided(wanted, slots, after, now, skipped=skipped, reasons=reasons)
     ticks = follow(wanted, looks, reasons)
     assert spelt_out(ticks, slots) == expected
-    due = [slot for slot in slots if slot + wanted.offset <= looks[-1]]
+    due = [slot for slot in slots if wanted.due(slot) <= looks[-1]]
     assert [end.slot for end in expected] == due
 
 
@@ -285,9 +328,7 @@ def test_what_depends_on_nobodys_punctuality_is_the_same_however_time_is_cut(wan
 @given(wanted=schedules(), now=moments(), most=st.integers(1, 4))
 def test_a_look_that_stores_little_at_a_time_leaves_nothing_out(wanted, now, most):
     slots = every_slot(wanted, now)
-    assert [end.slot for end in spelt_out(follow(wanted, [now], (), most), slots)] == [
-        s for s in slots if s + wanted.offset <= now
-    ]
+    assert [end.slot for end in spelt_out(follow(wanted, [now], (), most), slots)] == [s for s in slots if wanted.due(s) <= now]
 
 
 @given(wanted=schedules(), now=moments())
