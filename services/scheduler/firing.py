@@ -41,7 +41,7 @@ class Firing:
     ports: Ports
     agenda: Agenda = field(default_factory=Agenda)
     behind: bool = True
-    _marks: dict[str, None] = field(default_factory=dict)
+    _marks: dict[str, str | None] = field(default_factory=dict)
     _ahead: dict[str, datetime] = field(default_factory=dict)
 
     async def look(self) -> bool:
@@ -70,7 +70,7 @@ class Firing:
         try:
             await republish(self.ports, self._marks.keys(), done)
         finally:
-            self._marks |= dict.fromkeys(done.ticks)
+            self._marks |= done.ticks
         if done.away:
             raise done.away
         self.behind = False
@@ -84,7 +84,7 @@ class Firing:
             for schedule in chunk:
                 self.agenda.put(schedule, now if end else decided.again.get(schedule))
         self._ahead.update(decided.to)
-        self._marks |= dict.fromkeys(published.ticks)
+        self._marks |= published.ticks
         self.behind = self.behind or decided.met or published.away is not None
         failures = [end for end in ends if end is not None]
         if odd := next((end for end in failures if not isinstance(end, Unavailable)), None):
@@ -129,7 +129,7 @@ class Firing:
 
         Raises Unavailable.
         """
-        marks = list(islice(self._marks, _SOME))
+        marks = dict(islice(self._marks.items(), _SOME))
         ahead = dict(islice(self._ahead.items(), _SOME))
         if marks:
             await self.ports.memory.mark(marks)

@@ -56,8 +56,8 @@ class Remembers(Protocol):
     async def newest(self, schedules: Sequence[str]) -> Mapping[str, datetime]:
         """Return the last slot of each of these schedules that is decided, by its ticks."""
 
-    async def mark(self, ticks: Collection[str]) -> None:
-        """Note that the stream has the commands of these."""
+    async def mark(self, ticks: Mapping[str, str | None]) -> None:
+        """Note that the stream has the commands of these; or the code for which it never will have that of one."""
 
     async def advance(self, decided_to: Mapping[str, datetime]) -> None:
         """Note up to which slot all is decided, by schedule; never back."""
@@ -93,8 +93,8 @@ class Speaks(Protocol):
     async def publish_command(self, subject: str, envelope: Envelope[Wire]) -> None:
         """Store a command as the first of its operation.
 
-        Raises CommandTakenError when there is one, CommandUnreadableError when that cannot be read; Unavailable when the
-        outcome is not known.
+        Raises CommandTakenError when there is one, CommandUnreadableError when that cannot be read; CommandTooLargeError for
+        one that never will be stored; Unavailable when the outcome is not known.
         """
 
     async def publish(self, subject: str, envelope: Envelope[Wire]) -> None:

@@ -16,10 +16,13 @@ from shared.contracts.schedules import Schedule, Tick
 from shared.contracts.scopes import BY_ENVIRONMENT
 from shared.contracts.selectors import Environments, environments_of
 from shared.messaging.outcomes import Unavailable
-from shared.messaging.publisher import CommandTakenError, CommandUnreadableError
+from shared.messaging.publisher import CommandTakenError, CommandTooLargeError, CommandUnreadableError
 from shared.runtime import logging
 
 log = structlog.get_logger(__name__)
+
+TOO_LARGE: Final = "CommandTooLarge"
+"""Why a slot was never sent: its schedule has more to say than a message can carry. It ends as Undelivered, in time."""
 
 REMEMBERED: Final = timedelta(days=1)
 """So long after its deadline a command that is not known to be stored is published all the same, so that its end is told."""
@@ -27,9 +30,9 @@ REMEMBERED: Final = timedelta(days=1)
 
 @dataclass(slots=True)
 class Published:
-    """The ticks of which the stream has the commands; and whether it did not answer for others."""
+    """The ticks of which the stream has the commands, or the code for which it never will; and whether it did not answer."""
 
-    ticks: list[str] = field(default_factory=list)
+    ticks: dict[str, str | None] = field(default_factory=dict)
     away: Unavailable | None = None
 
 
@@ -44,16 +47,23 @@ async def _publish(ports: Ports, order: Order, done: Published) -> None:
         subject, envelope = trigger(order.schedule, tick, _environments(order), ports.clock())
         await ports.publisher.publish_command(subject, envelope)
     except (CommandTakenError, CommandUnreadableError):
-        done.ticks.append(tick.id)  # it is there: that is all that was wanted
+        done.ticks[tick.id] = None  # it is there: that is all that was wanted
+    except CommandTooLargeError:
+        done.ticks[tick.id] = TOO_LARGE
+        BROKEN.labels("publish").inc()
+        log.error("command not sent", **_about(tick, TOO_LARGE))  # noqa: TRY400 - there is nothing to trace
     except Unavailable as away:
         done.away = away
     except Exception as error:  # noqa: BLE001 - whatever is odd about one schedule, the others go on
         BROKEN.labels("publish").inc()
-        told = {logging.OBJECT: tick.schedule, logging.OPERATION: tick.id, logging.REASON: type(error).__name__}
-        log.error("command not sent", **told)  # noqa: TRY400 - its words may hold what a person wrote
+        log.error("command not sent", **_about(tick, type(error).__name__))  # noqa: TRY400 - its words may hold what a person wrote
     else:
-        done.ticks.append(tick.id)
+        done.ticks[tick.id] = None
         DRIFT.observe(max(0.0, (ports.clock() - tick.due_at).total_seconds()))
+
+
+def _about(tick: Tick, reason: str) -> dict[str, str]:
+    return {logging.OBJECT: tick.schedule, logging.OPERATION: tick.id, logging.REASON: reason}
 
 
 async def republish(ports: Ports, stored: Collection[str], done: Published) -> None:

@@ -180,10 +180,11 @@ class Store:
                 return {ticks[failure["index"]].id for failure in failures}
         return ()
 
-    async def mark(self, ticks: Collection[str]) -> None:
+    async def mark(self, ticks: Mapping[str, str | None]) -> None:
         """See Remembers."""
-        for some in _parts(ticks):
-            writes = [UpdateOne({"_id": tick}, {"$set": {"published": True}}) for tick in some]
+        ends = {tick: {"published": None, "reason": why} if why else {"published": True} for tick, why in ticks.items()}
+        for some in _parts(ends.items()):
+            writes = [UpdateOne({"_id": tick}, {"$set": end}) for tick, end in some]
             with _patiently():
                 await self._of(Names.TICKS).bulk_write(writes, ordered=False)
 

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import nats.errors
 import nats.js.errors
 from nats.js import api
 
@@ -46,6 +47,10 @@ class CommandUnreadableError(Unavailable):
     """The operation already has a command, and nobody of this version can say which; asking again changes nothing."""
 
 
+class CommandTooLargeError(Exception):
+    """No message of this broker can carry the command."""
+
+
 @dataclass(frozen=True, slots=True)
 class Publisher:
     """Publishes through JetStream under the envelope's id, which the broker uses to drop a repeated message."""
@@ -63,7 +68,7 @@ class Publisher:
         The stream itself refuses a second one, whatever its cluster, for as long as it keeps the first (14 days).
 
         Raises CommandTakenError with the stored command when there is one, and CommandUnreadableError when that cannot be read;
-        Unavailable when the outcome is not known.
+        CommandTooLargeError when it never will be stored; Unavailable when the outcome is not known.
         """
         first = {
             str(api.Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value): "0",
@@ -72,6 +77,8 @@ class Publisher:
         with sending(subject, envelope) as sent, available():
             try:
                 ack = await self.connection.stream.publish(subject, encode(sent), headers=_headers(sent) | first)
+            except nats.errors.MaxPayloadError as error:
+                raise CommandTooLargeError(f"the command of operation {envelope.operationid}") from error
             except nats.js.errors.APIError as error:
                 if error.err_code != _WRONG_LAST_SEQUENCE:
                     raise

@@ -99,8 +99,9 @@ async def test_every_schedule_is_sketched_or_those_that_have_changed(store, worl
 
 async def test_what_is_not_published_is_found_until_a_day_after_its_deadline(store):
     old, open_, done, quiet = triggered("a", "10:00"), triggered("b", "12:00"), triggered("c", "12:00"), tick("d", "12:00")
-    await store.insert([old, open_, done, quiet])
-    await store.mark([done.id])
+    large = triggered("e", "12:00")
+    await store.insert([old, open_, done, quiet, large])
+    await store.mark({done.id: None, large.id: "CommandTooLarge"})
     assert [each.id async for page in store.unpublished(at("11:30")) for each in page] == [open_.id]
 
 

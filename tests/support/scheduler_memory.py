@@ -130,11 +130,12 @@ class Memory:
         await self._meet()
         return {name: max(tick.to for tick in self.world.of(name)) for name in schedules if self.world.of(name)}
 
-    async def mark(self, ticks: Collection[str]) -> None:
+    async def mark(self, ticks: Mapping[str, str | None]) -> None:
         await self._meet()
-        for name in ticks:
+        for name, why in ticks.items():
             if name in self.world.ticks:
-                self.world.ticks[name] = self.world.ticks[name].model_copy(update={"published": True})
+                end = {"published": None, "reason": why} if why else {"published": True}
+                self.world.ticks[name] = self.world.ticks[name].model_copy(update=end)
         await self._meet()
 
     async def advance(self, decided_to: Mapping[str, datetime]) -> None:
