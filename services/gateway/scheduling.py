@@ -27,8 +27,11 @@ from services.gateway.ports import (
 )
 from services.gateway.problems import ProblemError
 from services.gateway.schemas import CreateSchedule, ScheduleSettings, SkipSlots
-from shared.contracts.ids import operation_id
+from shared.contracts.commands import Origin, ScheduleTrigger
+from shared.contracts.ids import operation_id, slot_backup_name, slot_operation_id
+from shared.contracts.names import Noun
 from shared.contracts.schedules import Schedule
+from shared.contracts.selectors import Environments
 from shared.contracts.views import ScheduleDetail
 from shared.runtime import logging
 
@@ -64,6 +67,7 @@ async def create_schedule(request: Request, ports: Given, who: Operator, _no_que
     await creating.check_mover(ports, wanted.cluster, wanted.template.spec.datamover, within="/template")
     schedule_id = operation_id(who.name, "POST", router.prefix, key)
     schedule = changes.created(wanted, schedule_id, who.name, ports.clock(), str(uuid4()))
+    _check_size(ports, schedule)
     before = await keeping.add(ports, schedule, wanted, repeated=key is not None)
     if before is None:
         _log("schedule made", schedule, who)
@@ -90,7 +94,9 @@ async def change_schedule(schedule_id: str, request: Request, ports: Given, who:
             raise problem_of(error) from error
 
     def change(schedule: Schedule, now: datetime) -> Change:
-        return changes.edited(schedule, *merged(schedule), now, wish)
+        edited = changes.edited(schedule, *merged(schedule), now, wish)
+        _check_size(ports, edited.schedule)
+        return edited
 
     first = await keeping.wanted_of(ports, schedule_id)
     mover = merged(first)[0].template.spec.datamover
@@ -173,6 +179,37 @@ async def delete_schedule(schedule_id: str, request: Request, ports: Given, who:
         return Response(status_code=204, headers=patience.headers)
     detail = await keeping.shown(ports, schedule, await keeping.row_of(ports, schedule_id))
     return model(detail, 202, {**keeping.etag(detail), **patience.headers})
+
+
+def _check_size(ports: Ports, schedule: Schedule) -> None:
+    """Return if messages can carry the triggers of a schedule.
+
+    Raises the problem of one that is too large when all defaults are written out.
+    """
+    moment, template = schedule.created_at, schedule.template
+    data = ScheduleTrigger(
+        name=slot_backup_name(schedule.name, moment),
+        labels=template.labels,
+        scope=template.scope,
+        spec=template.spec,
+        environments=Environments(),
+        schedule=Origin(id=schedule.id, name=schedule.name),
+        slot=moment,
+        due=moment,
+        concurrency_policy=schedule.concurrency_policy,
+        misfire=schedule.misfire,
+    )
+    submitting.command(
+        ports,
+        None,
+        Principal(f"schedule/{schedule.name}", Role.OPERATOR),
+        operation_id=slot_operation_id(schedule.id, moment),
+        cluster=schedule.cluster,
+        noun=Noun.SCHEDULE,
+        verb="trigger",
+        data=data,
+        deadline=schedule.starting_deadline,
+    )
 
 
 async def _changed(

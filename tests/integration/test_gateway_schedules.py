@@ -54,6 +54,18 @@ async def test_while_status_is_away_a_schedule_is_new_as_of_never_and_a_change_i
     assert response.headers["preference-applied"] == "respond-async"
 
 
+async def test_a_template_that_grows_too_large_for_a_message_is_refused(made):
+    grows = {"scope": {"kind": "all"}, "spec": {"hooks": {"resources": [{"name": "a"}] * 20_000}}}
+    refused = await made.client.post(f"{API}/schedules", json={**BODY, "template": grows})
+    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+    body = await create(made, {"Prefer": "wait=0"})
+    path = f"{API}/schedules/{body['id']}"
+    refused = await made.client.patch(path, json={"template": grows}, headers=PATCH)
+    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+    assert (await wanted(made, body["id"])).version == 1
+    assert [s["name"] async for s in made.database["schedules"].find({})] == [BODY["name"]]
+
+
 async def test_an_answer_waits_for_status_to_see_the_change_though_nothing_is_announced(made):
     async with judging(made):
         body = await create(made)
