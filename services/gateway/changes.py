@@ -13,6 +13,7 @@ from typing import Any
 from services.gateway.schemas import CreateSchedule, ScheduleSettings
 from services.gateway.slots import Fate, first
 from services.gateway.validation import as_velero_spells
+from shared.contracts.durations import parse
 from shared.contracts.schedules import Decision, Deletion, Era, Pause, Schedule, Skip, Tick
 
 KEPT = 100
@@ -102,6 +103,8 @@ def edited(schedule: Schedule, wanted: ScheduleSettings, said: Collection[str], 
     """
     fields = _plain(wanted)
     effect = Effect.ALTERS
+    if parse(wanted.spread) != parse(schedule.spread):
+        fields["spread_since"] = now
     if (wanted.cron, wanted.timezone) != (schedule.cron, schedule.timezone):
         fields["eras"] = _begun(schedule.eras, Era(from_=now, cron=wanted.cron, timezone=wanted.timezone))
     if "skipNext" in said:

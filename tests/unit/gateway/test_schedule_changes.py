@@ -117,6 +117,14 @@ def test_a_patch_that_says_nothing_new_changes_nothing(body, effect):
     assert (change.moved, change.effect if change.moved else None) == (effect is not None, effect)
 
 
+def test_since_when_another_spread_is_in_force_is_remembered():
+    one = patched(schedule(), b'{"spread": "30m"}')
+    assert (schedule().spread_since, one.schedule.spread_since) == (None, NOON + HOUR)
+    two = patched(one.schedule, b'{"spread": "1800s", "description": "x"}', NOON + DAY).schedule
+    assert (two.spread_since, two.description) == (NOON + HOUR, "x")
+    assert patched(two, b'{"spread": null}', NOON + DAY).schedule.spread_since == NOON + DAY
+
+
 def test_a_patch_leaves_a_pause_and_a_wish_alone_that_it_does_not_speak_of():
     before = schedule(paused=True, skipNext=3)
     after = patched(before, b'{"description": "x"}').schedule
