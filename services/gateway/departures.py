@@ -78,7 +78,7 @@ async def _one(ports: Ports, schedule: Schedule, asked: set[str]) -> None:
         return
     # In this order: what has come to its end between the two questions has its backup there for the second.
     early = not departing.may_go(schedule, deletion, await _decided_to(ports, schedule), ports.clock())
-    wait = early or (deletion.delete_backups and await _may_come(ports, schedule))
+    wait = early or (deletion.delete_backups and await _may_come(ports, schedule, deletion))
     if (deletion.delete_backups and await _backups_left(ports, schedule, deletion, asked)) or wait:
         return
     if await ports.store.remove(Collection.SCHEDULES, schedule.id, schedule.version):
@@ -123,7 +123,7 @@ def _is_there(item: BackupItem, row: dict[str, Any]) -> bool:
     return no is None or no.code not in _NOTHING
 
 
-async def _may_come(ports: Ports, schedule: Schedule) -> bool:
+async def _may_come(ports: Ports, schedule: Schedule, deletion: Deletion) -> bool:
     """Tell whether a backup may still be made: by an operation that has not ended, or a trigger that nobody has seen yet."""
     open_ones = {
         "command.schedule": schedule.id,
@@ -137,8 +137,25 @@ async def _may_come(ports: Ports, schedule: Schedule) -> bool:
         return True
     now = ports.clock()
     lately = {"schedule": schedule.id, "decision": Decision.TRIGGERED.value, "to": {"$gte": now - MAX_DEADLINE - MAX_SPREAD}}
-    ticks = await ports.store.find(Collection.TICKS, {**lately, "deadline": {"$gte": now}}, [("to", -1)], _MOST, ("_id",))
-    return await _missing(ports, Collection.OPERATIONS, [each["_id"] for each in ticks])
+    query = {**lately, "deadline": {"$gte": now}}
+    ticks = await ports.store.find(Collection.TICKS, query, [("to", -1)], _MOST, ("published",))
+    known = {each["_id"] for each in await ports.store.pick(Collection.OPERATIONS, [each["_id"] for each in ticks], ("_id",))}
+    unseen = [each for each in ticks if each["_id"] not in known]
+    if now < deletion.at + departing.UNHEARD or any(each.get("published") for each in unseen):
+        return bool(unseen)
+    # What was not sent before will not be: nobody sends anything for a schedule that goes.
+    for each in unseen:
+        if await _is_sent(ports, each["_id"]):
+            return True
+    return False
+
+
+async def _is_sent(ports: Ports, operation_id: str) -> bool:
+    """Tell whether the stream has a command; while it does not answer, it may."""
+    try:
+        return await ports.bus.command(operation_id) is not None
+    except Unavailable:
+        return True
 
 
 async def _missing(ports: Ports, collection: Collection, document_ids: list[Any]) -> bool:

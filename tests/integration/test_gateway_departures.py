@@ -230,7 +230,7 @@ async def test_a_backup_that_had_gone_already_is_no_trouble(made):
 async def test_what_is_still_on_its_way_is_waited_for_and_deleted_too(made):
     schedule_id = (await create(made, NOWAIT))["id"]
     slot = utc_now().replace(second=0, microsecond=0)
-    sent = tick(schedule_id, slot, Decision.TRIGGERED)
+    sent = tick(schedule_id, slot, Decision.TRIGGERED, published=True)
     long_ago = tick(schedule_id, slot - timedelta(days=1), Decision.TRIGGERED)
     await decides(made, long_ago, sent)
     async with answering(made, made.status.deletes):

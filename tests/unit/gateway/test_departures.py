@@ -3,14 +3,20 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import pytest
+
 from services.gateway import departures
 from shared.contracts.documents import Collection, to_document
+from shared.contracts.ids import slot_operation_id
 from shared.contracts.phases import BackupStatus, OperationState
-from shared.contracts.schedules import Deletion, Schedule
+from shared.contracts.schedules import Decision, Deletion, Schedule
+from shared.messaging.outcomes import Unavailable
 from tests.support.gateway import backup_document, backup_item, operation_item
+from tests.support.schedules import tick
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
+OF_NOON = slot_operation_id("s", NOON)
 
 
 def leaving():
@@ -43,12 +49,22 @@ class Store:
 
 
 class Bus:
+    """A stream of commands; `away`: it does not answer."""
+
+    def __init__(self, *commands, away=False):
+        self.commands, self.away = commands, away
+
     async def hint(self, *_about):
         pass
 
+    async def command(self, operation_id):
+        if self.away:
+            raise Unavailable("nats", "away")
+        return operation_id if operation_id in self.commands else None
 
-def ports(store):
-    return SimpleNamespace(store=store, bus=Bus(), clock=lambda: NOON + 10 * MINUTE)
+
+def ports(store, bus=None, now=NOON + 10 * MINUTE):
+    return SimpleNamespace(store=store, bus=bus or Bus(), clock=lambda: now)
 
 
 async def test_a_backup_that_comes_between_two_questions_keeps_its_schedule():
@@ -66,3 +82,22 @@ async def test_a_backup_that_comes_between_two_questions_keeps_its_schedule():
     store.found[Collection.BACKUPS] = []
     await departures.look(ports(store), set())
     assert store.removed == ["s"]
+
+
+@pytest.mark.parametrize(
+    ("published", "bus", "seconds", "goes"),
+    [
+        (False, Bus(), 60, True),
+        (None, Bus(), 60, True),
+        (False, Bus(), 59, False),
+        (True, Bus(), 60, False),
+        (False, Bus(OF_NOON), 60, False),
+        (False, Bus(away=True), 60, False),
+    ],
+    ids=["never sent", "too large to send", "may yet be sent", "sent", "sent and not noted", "nobody can say"],
+)
+async def test_a_trigger_that_was_never_sent_does_not_hold_its_schedule(published, bus, seconds, goes):
+    store = Store()
+    store.found[Collection.TICKS] = [tick("s", NOON, Decision.TRIGGERED, published=published).document()]
+    await departures.look(ports(store, bus, NOON + timedelta(seconds=seconds)), set())
+    assert (store.removed == ["s"]) is goes
