@@ -31,8 +31,8 @@ class Merger:
 async def tidy(ports: Ports, after: datetime) -> datetime:
     """Merge what was decided after then and is old by now; return up to when that is done.
 
-    A tick is made longer first, and only then those that it stands for are removed: ended in between, they are found inside of
-    it the next time. Nobody counts them meanwhile but once.
+    A tick is made longer first, and only then those that it stands for are removed. Ended in between, they are found inside
+    of it the next time, and whoever sums ticks up counts them twice until then: therefore every term begins with this.
 
     Raises Unavailable when the memory does not answer.
     """
@@ -47,13 +47,16 @@ async def tidy(ports: Ports, after: datetime) -> datetime:
 
 
 def mergers(ticks: Sequence[Tick]) -> list[Merger]:
-    """Return what of the ticks of one schedule, the oldest first, can be merged. None may be missing between them."""
+    """Return what of the ticks of one schedule can be merged. None may be missing between them; nothing, if they contradict."""
     found: list[Merger] = []
     for tick in sorted(ticks, key=lambda each: (each.from_, -each.to.timestamp())):
         last = found[-1] if found else None
-        if last and tick.to <= last.after.to:
+        alike = last is not None and tick.decision in QUIET and _alike(last.after) == _alike(tick)
+        if last and tick.from_ <= last.after.to:
+            if not alike or tick.to > last.after.to:
+                return []
             found[-1] = Merger(last.before, last.after, (*last.absorbed, tick.id))
-        elif last and tick.decision in QUIET and _alike(last.after) == _alike(tick):
+        elif last and alike:
             longer = {
                 "to": tick.to,
                 "count": last.after.count + tick.count,

@@ -128,8 +128,8 @@ class Lead:
             after = await tidy(self.ports, after)
 
         while True:
-            await asyncio.sleep(jittered(self.settings.tidy_interval))
             await self._persistently(once)
+            await asyncio.sleep(jittered(self.settings.tidy_interval))
 
     async def _persistently(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do it; while the database is away, or it fails, again."""

@@ -69,7 +69,10 @@ class Remembers(Protocol):
         """Return the schedules of which something that ran nothing was decided in (after, until]."""
 
     async def chain(self, schedule: str, until: datetime, most: int) -> Sequence[Tick]:
-        """Return the last so many decisions of a schedule that were made until then, the oldest first."""
+        """Return the last so many decisions of a schedule that were made until then, the oldest first.
+
+        None at all, when there is one among them that cannot be read, or that was made later.
+        """
 
     async def extend(self, before: Tick, after: Tick) -> bool:
         """Replace a tick unless it was changed meanwhile; False if it was."""

@@ -206,8 +206,14 @@ class Store:
     async def chain(self, schedule: str, until: datetime, most: int) -> Sequence[Tick]:
         """See Remembers."""
         with _patiently():
-            found = self._of(Names.TICKS).find({"schedule": schedule, "decidedAt": {"$lte": until}})
-            return _readable(await found.sort("to", DESCENDING).limit(most).to_list())[::-1]
+            old = self._of(Names.TICKS).find({"schedule": schedule, "decidedAt": {"$lte": until}})
+            found = await old.sort("to", DESCENDING).limit(most).to_list()
+        ticks = _readable(found[::-1])
+        if len(ticks) < len(found) or not ticks:
+            return []
+        with _patiently():
+            among = {"schedule": schedule, "to": {"$gte": ticks[0].to, "$lte": ticks[-1].to}}
+            return ticks if await self._of(Names.TICKS).count_documents(among) == len(ticks) else []
 
     async def extend(self, before: Tick, after: Tick) -> bool:
         """See Remembers."""

@@ -174,10 +174,10 @@ class Decision(StrEnum):
 class Tick(Wire):
     """A decision: of one slot, or of a run of slots that ended alike and ran nothing (`from` to `to`, `count` of them).
 
-    `id` is the operation id of the first slot. `reason`: the code of what made it Invalid, or for which a Triggered one is never
-    sent. `skip`: the wish that a Skipped one obeyed. `ran`: for Superseded the newer slot that was run instead. `published`:
-    whether the stream has the command of a Triggered one; None for one that is never sent, and for all others. `forgetAt`:
-    when the record may be forgotten; None: never, as far as time goes.
+    `id` is the operation id of the first slot. `reason`: the code of what made it Invalid, or for which a Triggered one is
+    never sent. `skip`: the wish that a Skipped one obeyed. `ran`: for Superseded the newer slot that was run instead.
+    `published`: whether the stream has the command of a Triggered one; None for one that is never sent, and for all others.
+    `forgetAt`: when the record may be forgotten; None: never, as far as time goes.
     """
 
     id: str

@@ -462,6 +462,21 @@ async def test_what_another_life_left_unpublished_is_published_from_the_schedule
     assert [tick.published for tick in await world.ticks(gone)] == [False]
 
 
+async def test_a_term_begins_by_ending_what_another_one_has_begun_to_merge(nats_server, world):
+    paused = {"schedule": "s", "cluster": "eu1", "decision": Decision.PAUSED, "due_at": NOON, "decided_at": NOON}
+    minutes = [NOON + timedelta(minutes=minute) for minute in range(3)]
+    ticks = [Tick(id=f"op-{slot.minute}", from_=slot, to=slot, **paused) for slot in minutes]
+    ticks[0] = ticks[0].model_copy(update={"to": minutes[-1], "count": 3})
+    await world.database[Collection.TICKS].insert_many([each.document() for each in ticks])
+    world.clock.step(days=3)
+
+    async def counted_once():
+        return [words(tick) for tick in await world.ticks()] == ["12:00-12:02 Paused 3"]
+
+    async with fired(nats_server, world):
+        await eventually("each slot counts once", counted_once, 20)
+
+
 # ---------------------------------------------------------------- clocks
 
 

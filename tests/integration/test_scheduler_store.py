@@ -151,3 +151,18 @@ async def test_quiet_times_become_one_record_and_clocks_of_what_is_gone_go(store
     await tidy(ports, NOON - timedelta(days=1))
     assert [words(each) for each in await world.ticks()] == [*wanted[:2], "12:03-12:05 Paused 3"]
     assert (await world.ticks())[-1].decided_at == young.decided_at
+
+
+@pytest.mark.parametrize(
+    "between",
+    [{"decision": "of another version"}, {"decidedAt": NOON + timedelta(days=9)}, {"decidedAt": "yesterday"}],
+    ids=["unreadable", "made later", "made nobody knows when"],
+)
+async def test_what_is_not_adjacent_for_certain_is_not_merged(store, world, between):
+    ticks = [tick("a", f"12:0{minute}") for minute in range(5)]
+    documents = [each.document() for each in ticks]
+    documents[2] |= between
+    await world.database[Collection.TICKS].insert_many(documents)
+    await tidy(Ports(store, None, SetClock(NOON + timedelta(days=3))), NOON - timedelta(days=1))
+    found = world.database[Collection.TICKS].find().sort("from")
+    assert [each async for each in found] == documents

@@ -156,7 +156,9 @@ class Memory:
 
     async def chain(self, schedule: str, until: datetime, most: int) -> Sequence[Tick]:
         await self._meet()
-        return [tick for tick in self.world.of(schedule) if tick.decided_at <= until][-most:]
+        old = [tick for tick in self.world.of(schedule) if tick.decided_at <= until][-most:]
+        among = [tick for tick in self.world.of(schedule) if old and old[0].to <= tick.to <= old[-1].to]
+        return old if len(old) == len(among) else []
 
     async def extend(self, before: Tick, after: Tick) -> bool:
         await self._meet()

@@ -17,7 +17,7 @@ def chain(*kinds):
     """Ticks of one minute each, of a schedule of every minute."""
     usual = {"schedule": "s", "cluster": "eu1", "due_at": NOON, "decided_at": NOON}
     slots = [NOON + n * MINUTE for n in range(len(kinds))]
-    return [Tick(id=str(n), from_=slots[n], to=slots[n], **usual | kind) for n, kind in enumerate(kinds)]
+    return [Tick(**{"id": str(n), "from_": slots[n], "to": slots[n]} | usual | kind) for n, kind in enumerate(kinds)]
 
 
 PAUSED, MISSED, RUN = {"decision": Decision.PAUSED}, {"decision": Decision.MISSED}, {"decision": Decision.TRIGGERED}
@@ -51,6 +51,13 @@ def merged(ticks, stop=None):
 )
 def test_what_ended_alike_and_ran_nothing_stands_together(kinds, wanted):
     assert [words(tick) for tick in merged(chain(*kinds))] == wanted
+
+
+@pytest.mark.parametrize("kind", [MISSED, RUN, {**PAUSED, "to": NOON + 9 * MINUTE}])
+def test_what_contradicts_another_is_left_as_it_is(kind):
+    before, *rest = chain(PAUSED, PAUSED, kind, PAUSED, PAUSED)
+    longer = before.model_copy(update={"to": NOON + 2 * MINUTE, "count": 3})
+    assert mergers([longer, *rest]) == []
 
 
 def test_what_stands_together_is_kept_as_long_as_the_last_of_it():
