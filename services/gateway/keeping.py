@@ -301,9 +301,20 @@ async def _obeyed(ports: Ports, change: Change, slot: datetime, stored: datetime
     while True:
         at_or_after = {"schedule": schedule_id, "to": {"$gte": slot}}
         if found := await ports.store.find(Collection.TICKS, at_or_after, [("to", 1)], 1):
-            # If it begins later, all up to a later slot was decided without this one.
-            return found[0]["from"] <= slot and change.shows_in(Tick.of(found[0]), stored)
+            return _tells(found[0], change, slot, stored)
         if clock.time() >= end:
             log.info("slot not decided in time", **{logging.OBJECT: schedule_id})
             return True
         await asyncio.sleep(_PAUSES[-1])
+
+
+def _tells(document: Document, change: Change, slot: datetime, stored: datetime) -> bool:
+    """Tell whether a decision of a slot, or the first one after it, was made by a change. One that cannot be read may be."""
+    try:
+        tick = Tick.of(document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        facts = {logging.OBJECT: str(document.get("_id")), logging.REASON: type(error).__name__}
+        log.warning("record unreadable", **facts)
+        return True
+    # If it begins later, all up to a later slot was decided without this one.
+    return tick.from_ <= slot and change.shows_in(tick, stored)

@@ -96,6 +96,17 @@ async def test_a_slot_that_nobody_has_decided_goes_by_what_is_stored(made, monke
     assert response.json()["firstAffected"] == text(first)
 
 
+async def test_a_decision_that_cannot_be_read_does_not_fail_a_change_that_is_stored(made, monkeypatch):
+    schedule_id, path = await about_now(made, monkeypatch)
+    slots = next_minutes(3, utc_now())
+    odd = [{**tick(schedule_id, slot, Decision.MISSED).document(), "decision": "Danced"} for slot in slots]
+    await made.database["ticks"].insert_many(odd)
+    response = await made.client.post(f"{path}/pause")
+    assert response.status_code == 200, response.text
+    first = next_minutes(1, (await wanted(made, schedule_id)).changed_at)[0]
+    assert response.json()["firstAffected"] == text(first)
+
+
 async def test_a_slot_that_was_passed_over_does_not_go_by_a_new_timetable(made, monkeypatch):
     schedule_id, path = await about_now(made, monkeypatch)
     asked = asyncio.create_task(made.client.patch(path, json={"cron": "*/1 * * * *"}))
