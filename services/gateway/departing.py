@@ -25,10 +25,12 @@ _ABOUT: Final = timedelta(seconds=5)
 """How far the clock of whoever decides slots may be ahead of ours."""
 MOST_ERRORS: Final = 100
 _INSTANT: Final = timedelta(milliseconds=1)
+LINGERS: Final = timedelta(seconds=60)
+"""How long a backup may still be shown after its deletion has ended well; then it is there again."""
 PATIENCE: Final = "168h"
 """How long each deletion waits for a cluster that is away."""
 
-_UNANSWERED: Final = frozenset({OperationState.QUEUED, OperationState.ACCEPTED, OperationState.SUCCEEDED})
+_UNANSWERED: Final = frozenset({OperationState.QUEUED, OperationState.ACCEPTED})
 _ALREADY: Final = frozenset({BackupStatus.CREATING, BackupStatus.DELETING})
 """Statuses of backups that are not deleted now: one has not ended, or is being deleted on somebody else's behalf."""
 
@@ -47,20 +49,36 @@ def deletions(schedule: Schedule, deletion: Deletion, backups: Sequence[BackupIt
 
 
 def judge(
-    schedule: Schedule, deletion: Deletion, backups: Sequence[BackupItem], operations: Mapping[str, OperationItem]
+    schedule: Schedule,
+    deletion: Deletion,
+    backups: Sequence[BackupItem],
+    operations: Mapping[str, OperationItem],
+    ended_since: Mapping[str, datetime],
+    now: datetime,
 ) -> Verdict:
-    """Judge the backups of a schedule that are still there, by the deletions that have been asked for."""
+    """Judge the backups of a schedule that are still there, by the deletions that have been asked for.
+
+    `ended_since`: of those that have ended well (operation id), since when that is known.
+    """
     by_id = {backup.id: backup for backup in backups}
     ask: dict[str, str] = {}
-    errors = list(deletion.errors)
+    errors: list[str] = []
     for operation_id, backup_id in deletions(schedule, deletion, backups).items():
         operation, backup = operations.get(operation_id), by_id[backup_id]
         if operation is None:
             if backup.status not in _ALREADY:
                 ask[operation_id] = backup_id
-        elif (words := _trouble(operation, backup)) is not None and words not in errors:
+        elif operation.state is OperationState.SUCCEEDED:
+            if now >= ended_since.get(operation_id, now) + LINGERS:
+                errors.append(f"Backup {backup.name}: was deleted and is there again; Velero may have found it in its storage.")
+        elif (words := _trouble(operation, backup)) is not None:
             errors.append(words)
-    return Verdict(ask, errors[:MOST_ERRORS])
+    return Verdict(ask, noted(deletion, errors))
+
+
+def noted(deletion: Deletion, words: Sequence[str]) -> list[str]:
+    """Return what is known to have gone wrong, with what has gone wrong now."""
+    return list(dict.fromkeys([*deletion.errors, *words]))[:MOST_ERRORS]
 
 
 def _trouble(operation: OperationItem, backup: BackupItem) -> str | None:

@@ -90,8 +90,11 @@ def leaving(attempt=1, errors=(), *, backups=True):
     return Schedule.model_validate({**facts, **times, "deleting": deletion}), deletion
 
 
-def judged(backups, operations=(), **facts):
-    return departing.judge(*leaving(**facts), backups, {operation.id: operation for operation in operations})
+def judged(backups, operations=(), ended=0, **facts):
+    """Judge, so many seconds after it became known which deletions have ended well."""
+    known = {operation.id: operation for operation in operations}
+    since = dict.fromkeys(known, SLOT)
+    return departing.judge(*leaving(**facts), backups, known, since, SLOT + ended * SECOND)
 
 
 def operation(state, backup="b", attempt=1, **facts):
@@ -132,6 +135,14 @@ def test_what_went_wrong_is_told_in_words_once(asked, words):
     errors = judged([backup_item("b")], [asked]).errors
     assert [words in error for error in errors] == ([True] if words else [])
     assert judged([backup_item("b")], [asked], errors=["before", *errors]).errors == ["before", *errors]
+
+
+def test_a_backup_that_is_still_there_a_minute_after_its_deletion_ended_well_is_there_again():
+    ended = [operation("Succeeded")]
+    assert judged([backup_item("b")], ended, ended=59).errors == []
+    (error,) = judged([backup_item("b")], ended, ended=60).errors
+    assert error.startswith("Backup b: was deleted and is there again")
+    assert judged([backup_item("b")], ended, ended=60, attempt=2).ask == {ids.schedule_deletion_id("s", 2, "b"): "b"}
 
 
 def test_so_many_errors_are_kept():
