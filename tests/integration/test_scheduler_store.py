@@ -155,8 +155,8 @@ async def test_quiet_times_become_one_record_and_clocks_of_what_is_gone_go(store
 
 @pytest.mark.parametrize(
     "between",
-    [{"decision": "of another version"}, {"decidedAt": NOON + timedelta(days=9)}, {"decidedAt": "yesterday"}],
-    ids=["unreadable", "made later", "made nobody knows when"],
+    [{"decision": "of another version"}, {"to": "soon"}, {"decidedAt": NOON + timedelta(days=9)}, {"decidedAt": "yesterday"}],
+    ids=["unreadable", "of no slot", "made later", "made nobody knows when"],
 )
 async def test_what_is_not_adjacent_for_certain_is_not_merged(store, world, between):
     ticks = [tick("a", f"12:0{minute}") for minute in range(5)]

@@ -144,6 +144,12 @@ async def test_nothing_new_is_decided_before_what_was_decided_is_published(world
     assert all(tick.published for tick in world.ticks.values() if tick.decision is Decision.TRIGGERED)
 
 
+async def test_a_slot_is_looked_at_not_before_the_spread_by_which_it_is_due_was_wanted(world):
+    keep(world, schedule(spreadSince=at("12:30")))
+    scheduler = await Held(world).ready()
+    assert scheduler.firing.agenda.next() == at("12:30")
+
+
 async def test_a_look_that_failed_is_made_again(world):
     wanted = keep(world, schedule())
     scheduler = await Held(world).ready()
