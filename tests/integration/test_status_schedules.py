@@ -114,13 +114,19 @@ async def test_a_hint_that_is_lost_is_found_by_the_rescan(nats_server, admin, as
         await shows(database, "FailedValidation", "s2")
 
 
+async def located(database, where):
+    item = await database.item(ROWS, SCHEDULE)
+    return item is not None and item["storageLocation"] == where
+
+
 async def test_a_location_that_goes_and_comes_back(nats_server, admin, as_user, database):
     now = clock.now()
     async with status_service(nats_server, database.settings):
         await publish(as_user, *reports(now))
         await write(database, wanted(location="default", at=now))
+        known = {"name": "default", "provider": "aws", "bucket": "b"}
+        await eventually("it knows where it goes", lambda: located(database, known))
         await shows(database, "New", reasons=[])
-        assert (await database.item(ROWS, SCHEDULE))["storageLocation"] == {"name": "default", "provider": "aws", "bucket": "b"}
         await publish(as_user, observed(location(rv=107, deleted=True), noun="location"))
         await shows(database, "FailedValidation", reasons=["LocationUnknown"])
         await publish(as_user, observed(location("l2", rv=108), noun="location"))
