@@ -116,7 +116,7 @@ async def test_a_hint_that_is_lost_is_found_by_the_rescan(nats_server, admin, as
 
 async def located(database, where):
     item = await database.item(ROWS, SCHEDULE)
-    return item is not None and item["storageLocation"] == where
+    return item.get("storageLocation") == where
 
 
 async def test_a_location_that_goes_and_comes_back(nats_server, admin, as_user, database):
