@@ -57,6 +57,7 @@ def answering() -> Iterator[None]:
     except (DuplicateKeyError, DocumentTooLarge):
         raise
     except PyMongoError as error:
+        unless_cancelled()  # as below: whoever is to stop must not go on to wait for a database that is away
         if isinstance(error, OperationFailure) and error.code in _ABOUT_THE_DOCUMENT:
             raise
         code = f" {error.code}" if isinstance(error, OperationFailure) and error.code else ""

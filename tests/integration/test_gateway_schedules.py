@@ -10,6 +10,7 @@ from shared.contracts.views import ScheduleItem
 from tests.support.gateway import API, NOW, eventually, stack
 from tests.support.schedules import BODY, FAR, create, judging, row_of, wanted
 from tests.support.servers import MongoServer
+from tests.support.timing import BRIEF, takes_nats_away
 
 PATCH = {"content-type": "application/merge-patch+json"}
 
@@ -315,6 +316,7 @@ async def test_what_is_not_there_is_not_found(made):
         assert (response.status_code, response.json()["type"]) == (404, "/problems/not-found"), (method, suffix)
 
 
+@takes_nats_away
 async def test_without_nats_a_schedule_is_made_and_changed_and_only_a_backup_must_wait(made):
     made.nats.kill()
     body = await create(made, {"Prefer": "wait=0"})
@@ -326,7 +328,7 @@ async def test_without_nats_a_schedule_is_made_and_changed_and_only_a_backup_mus
 
 
 async def test_without_the_database_every_answer_says_so_and_nothing_is_made(nats_server, tmp_path):
-    mongo = MongoServer(tmp_path / "mongo")
+    mongo = MongoServer(tmp_path / "mongo", timeout=BRIEF)
     if mongo.external:
         pytest.skip("the database is not ours to stop")
     mongo.start()

@@ -200,6 +200,11 @@ class MongoServer(ServerProcess):
         ]
 
     @property
+    def lives(self) -> bool:
+        """Whether there is a server to be spoken to."""
+        return bool(self.external) or self.process is not None
+
+    @property
     def external(self) -> str | None:
         return os.environ.get("LEEWARD_TEST_MONGODB_URL")
 
