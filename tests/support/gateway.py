@@ -216,7 +216,8 @@ async def stack(nats: NatsServer, mongo: MongoServer, **facts: Any) -> AsyncIter
     """Everything together; ready, with cluster eu1 registered and nothing else."""
     settings = settings_for(nats, mongo, **facts)
     health = Health()
-    database_client: AsyncMongoClient[Any] = AsyncMongoClient(mongo.url, tz_aware=True)
+    patience = int(settings.mongo.timeout * 1000)
+    database_client: AsyncMongoClient[Any] = AsyncMongoClient(mongo.url, tz_aware=True, serverSelectionTimeoutMS=patience)
     database = database_client[settings.mongo.database]
     try:
         async with (
