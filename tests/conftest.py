@@ -11,8 +11,10 @@ import structlog
 from tests.support.servers import MongoServer, NatsServer
 from tests.support.timing import PATIENT
 
-# What a shell starts in the background ignores Ctrl-C, and every command that we start and send one would inherit that.
+# What a shell starts in the background ignores Ctrl-C, and what nohup starts the end of its terminal; every command that we
+# start and send one would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # Properties judge what the code does, not how fast this machine is; a failing example can be replayed from what is printed.
 hypothesis.settings.register_profile(
