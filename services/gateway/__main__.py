@@ -15,11 +15,10 @@ from services.gateway.bus import Bus
 from services.gateway.fleet import Fleet
 from services.gateway.ports import Ports
 from services.gateway.settings import Settings
-from services.gateway.store import Store, opened
+from services.gateway.store import opened
 from services.gateway.waiting import Feed
+from shared.awaiting import watch
 from shared.messaging.connection import NATS, connect
-from shared.messaging.outcomes import Unavailable
-from shared.runtime.health import Dependency
 from shared.runtime.http import serving
 from shared.runtime.process import Runtime, run
 from shared.runtime.settings import load
@@ -42,7 +41,7 @@ async def main(runtime: Runtime, settings: Settings) -> None:
         ports = Ports(settings, store, bus, feed, fleet, tokens, runtime.health, runtime.clock)
         background = [
             tasks.create_task(hear(runtime, settings, bus, feed), name="nats"),
-            tasks.create_task(watch(store, runtime.health.depends_on(MONGODB), settings.ping), name="mongodb"),
+            tasks.create_task(watch(store.ping, runtime.health.depends_on(MONGODB), settings.ping), name="mongodb"),
             tasks.create_task(look_around(fleet, tokens, settings.ping), name="surroundings"),
             tasks.create_task(departures.see_off(ports, settings.departures), name="departures"),
         ]
@@ -71,22 +70,6 @@ async def hear(runtime: Runtime, settings: Settings, bus: Bus, feed: Feed) -> No
                 tasks.create_task(feed.follow(connection))
                 tasks.create_task(feed.follow_progress(connection))
                 await connection.lost
-
-
-async def watch(store: Store, dependency: Dependency, seconds: float) -> None:
-    """Look whether the database answers, for ever, whatever it answers."""
-    while True:
-        unless_cancelled()
-        try:
-            await store.ping()
-        except Unavailable as away:
-            dependency.missing(away.reason)
-        except Exception as error:
-            log.exception("database not looked at")
-            dependency.missing(type(error).__name__)
-        else:
-            dependency.answers()
-        await asyncio.sleep(seconds)
 
 
 async def look_around(fleet: Fleet, tokens: Tokens | None, seconds: float) -> None:

@@ -4,30 +4,24 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-import structlog
-
 from services.status.handlers import COMMAND_ROUTES, EVENT_ROUTES, command_key, event_key
 from services.status.heeding import heed_forever
 from services.status.judging import Judge
 from services.status.ports import Listening, Ports
 from services.status.rescan import Rescan
 from services.status.settings import Settings
-from services.status.store import Store, opened
+from services.status.store import opened
 from services.status.sweeper import look_forever, sweep_forever
+from shared.awaiting import until_indexed
 from shared.messaging.connection import NATS, Connection, connect
 from shared.messaging.consumer import Consumer
-from shared.messaging.outcomes import Unavailable
 from shared.messaging.publisher import Publisher, Publishes
 from shared.messaging.topology import COMMANDS, EVENTS, STATUS_COMMANDS, STATUS_EVENTS
-from shared.runtime import logging
-from shared.runtime.health import Dependency
 from shared.runtime.http import health_app, serving
 from shared.runtime.process import Runtime, run
 from shared.runtime.settings import load
 from shared.runtime.stopping import unless_cancelled
 from shared.store import MONGODB
-
-log = structlog.get_logger(__name__)
 
 
 async def main(runtime: Runtime, settings: Settings, *, publisher: Callable[[Connection], Publishes] = Publisher) -> None:
@@ -40,7 +34,7 @@ async def main(runtime: Runtime, settings: Settings, *, publisher: Callable[[Con
         connect(settings.nats, name=name, dependency=nats) as connection,
         opened(settings.mongo) as store,
     ):
-        await _ready(store, database, settings.sweep_interval)
+        await until_indexed(store.ensure, database, settings.sweep_interval)
         ports = Ports(store, publisher(connection), clock, settings.limits, Listening(since=clock()))
         events = Consumer(
             connection, EVENTS, STATUS_EVENTS, EVENT_ROUTES, ports, event_key, clock, health, patience=settings.patience
@@ -58,24 +52,6 @@ async def main(runtime: Runtime, settings: Settings, *, publisher: Callable[[Con
             tasks.create_task(look_forever(Rescan(), ports, interval))
             tasks.create_task(heed_forever(ports, connection))
             await connection.until_lost()
-
-
-async def _ready(store: Store, database: Dependency, interval: float) -> None:
-    """Wait for the database, and make its indexes."""
-    while True:
-        unless_cancelled()
-        try:
-            await store.ensure()
-        except Unavailable as missing:
-            database.missing(missing.reason)
-            log.warning("dependency missing", **{logging.DEPENDENCY: MONGODB, logging.REASON: missing.reason})
-        except Exception as error:
-            database.missing(f"no indexes: {type(error).__name__}")
-            log.exception("indexes failed")
-        else:
-            database.answers()
-            return
-        await asyncio.sleep(interval)
 
 
 if __name__ == "__main__":
