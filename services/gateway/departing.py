@@ -99,4 +99,4 @@ def may_go(schedule: Schedule, deletion: Deletion, decided_to: datetime | None, 
         return True
     since = schedule.created_at if decided_to is None else decided_to + _INSTANT
     undecided = next(slots.upcoming(schedule, since), None)
-    return undecided is None or undecided + schedule.offset > deletion.at + _ABOUT
+    return undecided is None or schedule.due(undecided) > deletion.at + _ABOUT

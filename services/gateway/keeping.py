@@ -287,7 +287,7 @@ async def first_affected(ports: Ports, change: Change, stored: datetime) -> date
     schedule, since = change.schedule, change.at
     left = await left_to_skip(ports, schedule, since)
     while (slot := change.first(since, left)) is not None:
-        due = slot + schedule.offset
+        due = schedule.due(slot)
         if not change.moved or due > stored + _MARGIN or await _obeyed(ports, change, slot, stored):
             return slot
         since = due + timedelta(milliseconds=1)
@@ -296,7 +296,7 @@ async def first_affected(ports: Ports, change: Change, stored: datetime) -> date
 
 async def _obeyed(ports: Ports, change: Change, slot: datetime, stored: datetime) -> bool:
     clock = asyncio.get_running_loop()
-    patience = max(timedelta(0), slot + change.schedule.offset - ports.clock()).total_seconds() + _DECIDED_WITHIN
+    patience = max(timedelta(0), change.schedule.due(slot) - ports.clock()).total_seconds() + _DECIDED_WITHIN
     end, schedule_id = clock.time() + patience, change.schedule.id
     while True:
         at_or_after = {"schedule": schedule_id, "to": {"$gte": slot}}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import islice, takewhile, zip_longest
+from itertools import islice, takewhile
 
 from services.gateway.schemas import (
     MOST_SKIPPED,
@@ -14,15 +14,14 @@ from services.gateway.schemas import (
 )
 from shared.contracts.schedules import Schedule
 from shared.cron.cautions import cautions
+from shared.cron.course import JUST, course
 from shared.cron.expression import CronInvalidError, parse
 from shared.cron.timetable import timetable
 from shared.cron.words import words
-from shared.cron.zones import ZoneInvalidError
 
 YEAR = timedelta(days=366)
 HORIZON = 30 * YEAR
 """How far ahead slots are looked for: 29 February comes within 8 years, and a thousand of them would take seconds to find."""
-_INSTANT = timedelta(milliseconds=1)
 _LOOKED_AT = 2 * MOST_SKIPPED
 """Slots that are looked at, at most: more than any wish can leave out."""
 
@@ -36,22 +35,8 @@ class Fate(StrEnum):
 
 
 def upcoming(schedule: Schedule, since: datetime) -> Iterator[datetime]:
-    """Give the slots at or after a moment, each by the timetable that is in force at it; the first era has none at its start.
-
-    An era whose expression or zone cannot be read has none.
-    """
-    eras = schedule.eras
-    for number, (era, following) in enumerate(zip_longest(eras, eras[1:])):
-        begin = max(since, era.from_)
-        behind = begin if number == 0 and begin == era.from_ else begin - _INSTANT
-        try:
-            table = timetable(era.cron, era.timezone)
-        except (CronInvalidError, ZoneInvalidError):
-            continue
-        slot = table.after(behind)
-        while slot is not None and (following is None or slot < following.from_):
-            yield slot
-            slot = table.after(slot)
+    """Give the slots at or after a moment, each by the timetable that is in force at it."""
+    return course(schedule.eras).onwards(since - JUST)
 
 
 def fates(schedule: Schedule, since: datetime, left: int) -> Iterator[tuple[datetime, Fate]]:
@@ -62,7 +47,7 @@ def fates(schedule: Schedule, since: datetime, left: int) -> Iterator[tuple[date
     if schedule.deleting is not None:
         return
     for slot in upcoming(schedule, since - schedule.offset):
-        due = slot + schedule.offset
+        due = schedule.due(slot)
         if due < since:
             continue
         if schedule.paused_at(due):

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from typing import Final
 
-from services.scheduler.course import JUST, Course, course
 from shared.contracts.durations import parse
 from shared.contracts.ids import slot_backup_name, slot_operation_id
 from shared.contracts.schedules import Decision, Misfire, Schedule, Tick
+from shared.cron.course import JUST, Course, course
 
 PUNCTUAL: Final = timedelta(seconds=60)
 """With `misfire: none` what is later than this is not made up for."""

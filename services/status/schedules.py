@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice, pairwise, takewhile
+from itertools import islice, takewhile
 from typing import Any, Final
 
 from services.status.grounds import Ground, chosen
@@ -14,10 +14,9 @@ from shared.contracts.phases import Outcome, ScheduleStatus
 from shared.contracts.reasons import ScheduleReason
 from shared.contracts.schedules import Schedule
 from shared.contracts.views import BackupRef, ScheduleCounts, ScheduleItem, ScheduleLocation
+from shared.cron.course import course
 from shared.cron.expression import CronInvalidError, parse
-from shared.cron.timetable import timetable
 from shared.cron.words import words
-from shared.cron.zones import ZoneInvalidError
 
 BESIDE: Final = ("version", "ground", "namespaces", "detail")
 """The keys of a schedule's row beside the item: the version of what is wanted, what it was judged by (the fingerprint of its
@@ -29,7 +28,6 @@ _MOST_SKIPPED: Final = 10_000
 """So many slots are looked at to find one that will run."""
 _HORIZON: Final = timedelta(days=30 * 366)
 """How far ahead they are looked for: 29 February comes within 8 years, and a thousand of them would take seconds to find."""
-_JUST_BEFORE: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +130,11 @@ def status(reasons: Sequence[ScheduleReason], *, paused: bool, made: bool) -> Sc
 
 
 def due(wanted: Schedule, now: datetime) -> Iterator[datetime]:
-    """Yield when the slots after now are due, the soonest first; none when the timetable cannot be read.
+    """Yield when the slots after now are due, the soonest first; none when no timetable can be read.
 
     Which slots there are was decided by the timetable in force at the slot: with a spread, an earlier one may still have some.
     """
-    offset = wanted.offset
-    first, last = wanted.eras[0], wanted.eras[-1]
-    ends = [later.from_ for _, later in pairwise(wanted.eras)]
-    for era, end in zip(wanted.eras, [*ends, None], strict=True):
-        try:
-            table = timetable(era.cron, era.timezone)
-        except (CronInvalidError, ZoneInvalidError):
-            continue
-        begin = max(now - offset, era.from_ if era is first else era.from_ - _JUST_BEFORE)
-        while (slot := table.after(begin)) and (era is last or (end and slot < end)):
-            yield slot + offset
-            begin = slot
+    return (wanted.due(slot) for slot in course(wanted.eras).onwards(now - wanted.offset))
 
 
 def _next_run(wanted: Schedule, coming: Sequence[datetime], skip_next: int) -> datetime | None:

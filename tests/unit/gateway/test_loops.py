@@ -58,7 +58,7 @@ async def test_the_look_at_the_database_survives_whatever_it_answers(error):
         (),
         {"missing": lambda _s, r: (said.append(r), dependency_missing(r)), "answers": lambda _s: dependency.answers()},
     )()
-    async with forever(gateway.watch(Store(database), spy, 0.001)) as task:
+    async with forever(gateway.watch(Store(database).ping, spy, 0.001)) as task:
         await eventually("answers", lambda: dependency.problem is None)
         assert not task.done()
     assert len(said) == 1

@@ -1,12 +1,11 @@
 """The slots of a schedule over all of its timetables, the past ones included. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
-from shared.contracts.schedules import Era
 from shared.cron.expression import CronInvalidError
 from shared.cron.timetable import Timetable, timetable
 from shared.cron.zones import ZoneInvalidError
@@ -15,6 +14,22 @@ JUST: Final = timedelta(microseconds=1)
 """Less than anything that is told apart: what is at or after a moment is after the moment just before it."""
 
 _AT_ONCE: Final = 10_000
+
+
+class Era(Protocol):
+    """Which timetable was put in force, and when."""
+
+    @property
+    def from_(self) -> datetime:
+        """When it was."""
+
+    @property
+    def cron(self) -> str:
+        """The expression."""
+
+    @property
+    def timezone(self) -> str:
+        """The name of the zone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,13 @@ class Course:
                 if slot is not None and (span.until is None or slot <= span.until):
                     return slot
         return None
+
+    def onwards(self, moment: datetime) -> Iterator[datetime]:
+        """Yield the slots after a moment, the soonest first, for as long as there are any."""
+        slot = self.after(moment)
+        while slot is not None:
+            yield slot
+            slot = self.after(slot)
 
     def between(self, after: datetime, until: datetime, limit: int) -> list[datetime]:
         """Return at most so many of the slots, oldest first."""
