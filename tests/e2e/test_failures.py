@@ -26,7 +26,9 @@ def exactly_one_completed(product: Product, fleet: Fleet, cluster: str, name: st
     """It completed, was made once (never a second object, never a second answer), and is one row."""
     until("completed", lambda: product.backup(identity)["status"] == "Completed", 120)
     made = fleet[cluster].api.get(velero_path("backups", name))
-    assert product.incarnations(cluster, name) == {made["metadata"]["uid"]}
+    # What became of the command may be known before what was seen meanwhile, if the broker was away.
+    seen = until("it was seen", lambda: product.incarnations(cluster, name), 60)
+    assert seen == {made["metadata"]["uid"]}
     # An executor killed between create and answer says so when the command comes again; its object is seen before that.
     answers = until("answered", lambda: product.answers(identity))
     assert answers == ["accepted"]

@@ -169,8 +169,8 @@ def test_a_location_that_goes_fails_the_schedule_within_seconds_and_back(product
         assert [reason["code"] for reason in story.shown()["reasons"]] == ["LocationUnknown"]
         cluster.api.ensure(place)
         until("back", lambda: story.shown()["status"] == "New", 20)
-        said = until("heard", lambda: len(s := _changes(heard, story)) >= 2 and s)
-    assert said == ["FailedValidation", "New"]
+        # That it was New may be heard, too: the person has the answer before the stream has it.
+        until("heard", lambda: _changes(heard, story)[-2:] == ["FailedValidation", "New"])
     assert product.delete(f"/schedules/{story.id}").status_code in {202, 204}
 
 
