@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import httpx2
 
 from tests.conformance.manifests import VELERO, Json, deletion_of, furnishing, of_core, of_velero, unique
-from tests.conformance.story import Pace, Story
+from tests.conformance.story import TICKS, Pace, Story
 from tests.e2e.real.api import ApiError, KubeApi, velero_path
 from tests.e2e.real.waiting import eventually
 
@@ -124,13 +124,13 @@ class Cluster:
         probe = of_core("ConfigMap", unique("clock"), VELERO)
         return str(self.api.create(probe)["metadata"]["creationTimestamp"])
 
-    def eventually(self, what: str, probe: Any, *, within: float = 60) -> Any:
+    def eventually(self, what: str, probe: Any, *, within: float = TICKS) -> Any:
         """The first truthy answer of a probe. Refusals and broken connections count as not yet."""
         return eventually(what, probe, timeout=self.pace.deadline(within), every=0.05)
 
     # Short forms of what most scenarios do
 
-    def back_up(self, name: str, *, within: float = 60, metadata: Mapping[str, Any] | None = None, **spec: Any) -> Json:
+    def back_up(self, name: str, *, within: float = TICKS, metadata: Mapping[str, Any] | None = None, **spec: Any) -> Json:
         """Create a Backup and return it in its final phase."""
         story = self.story("backups", name)
         self.create("Backup", name, metadata=metadata or {}, spec=spec)
@@ -155,13 +155,13 @@ class Cluster:
         self.settle("backups", name)
         return backup
 
-    def restore(self, name: str, *, within: float = 60, **spec: Any) -> Json:
+    def restore(self, name: str, *, within: float = TICKS, **spec: Any) -> Json:
         """Create a Restore and return it in its final phase."""
         story = self.story("restores", name)
         self.create("Restore", name, spec=spec)
         return story.until_final(within)
 
-    def ask_deletion(self, backup: Json, *, within: float = 60) -> Json:
+    def ask_deletion(self, backup: Json, *, within: float = TICKS) -> Json:
         """Ask Velero to delete a Backup, and return the request Processed or as it was when it was removed."""
         request = deletion_of(backup)
         story = self.story("deletebackuprequests", request["metadata"]["name"])

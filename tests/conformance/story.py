@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 
@@ -12,6 +12,10 @@ from tests.e2e.real.api import ApiError, KubeApi
 
 FINAL = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation", "Processed"})
 """Phases in which an object rests: of a Backup, a Restore, and a request."""
+
+TICKS: Final = 150.0
+"""Seconds of Velero's for what may have to wait for one of its ticks of 60 s, and for the next one when that came too early: its
+queue loses the wake-up that a backup's end should be, now and then."""
 
 Holds = Callable[[Json], object]
 
@@ -61,7 +65,7 @@ class Story:
         seen = [phase_of(event["object"]) for event in self.events if event["type"] != "DELETED"]
         return [phase for phase, before in zip(seen, [None, *seen], strict=False) if phase != before]
 
-    def until(self, holds: Holds, *, within: float = 60) -> Json:
+    def until(self, holds: Holds, *, within: float = TICKS) -> Json:
         """The next event for which `holds(event)`. Raises TimeoutError that tells the story so far."""
         if found := self._within(self._pace.deadline(within), holds):
             return found
@@ -82,20 +86,20 @@ class Story:
                 time.sleep(0.05)
         return None
 
-    def until_object(self, holds: Holds, *, within: float = 60) -> Json:
+    def until_object(self, holds: Holds, *, within: float = TICKS) -> Json:
         """The object of the next event, not a deletion, for which `holds(object)`."""
         event = self.until(lambda event: event["type"] != "DELETED" and holds(event["object"]), within=within)
         return dict(event["object"])
 
-    def until_phase(self, *phases: str, within: float = 60) -> Json:
+    def until_phase(self, *phases: str, within: float = TICKS) -> Json:
         """The object as soon as it is in one of the phases."""
         return self.until_object(lambda item: phase_of(item) in phases, within=within)
 
-    def until_final(self, within: float = 60) -> Json:
+    def until_final(self, within: float = TICKS) -> Json:
         """The object as soon as its phase is final, whichever it is."""
         return self.until_phase(*FINAL, within=within)
 
-    def until_deleted(self, within: float = 60) -> Json:
+    def until_deleted(self, within: float = TICKS) -> Json:
         """The object as it was last."""
         return dict(self.until(lambda event: event["type"] == "DELETED", within=within)["object"])
 
