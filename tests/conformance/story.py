@@ -14,8 +14,8 @@ FINAL = frozenset({"Completed", "PartiallyFailed", "Failed", "FailedValidation",
 """Phases in which an object rests: of a Backup, a Restore, and a request."""
 
 TICKS: Final = 150.0
-"""Seconds of Velero's for what may have to wait for one of its ticks of 60 s, and for the next one when that came too early: its
-queue loses the wake-up that a backup's end should be, now and then."""
+"""Seconds of Velero's for what may have to wait for one of its ticks of 60 s, or two: now and then its queue loses the wake-up
+that a backup's end should be."""
 
 Holds = Callable[[Json], object]
 
