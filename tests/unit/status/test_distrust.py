@@ -9,9 +9,9 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from services.status import projection
-from services.status.__main__ import _ready
 from services.status.rows import difference
 from services.status.sweeper import sweep, sweep_forever
+from shared.awaiting import until_indexed
 from shared.contracts import ids
 from shared.contracts.names import Noun
 from shared.contracts.refusals import Refusal
@@ -309,7 +309,7 @@ async def test_nothing_ends_the_waiting_for_indexes():
                 raise OperationFailure("bad value", 2)
 
     store, database = Broken(), Dependency("mongodb")
-    await asyncio.wait_for(_ready(store, database, 0.001), 60)
+    await asyncio.wait_for(until_indexed(store.ensure, database, 0.001), 60)
     assert (store.calls, database.problem) == (3, None)
 
 
