@@ -29,7 +29,7 @@ setup: $(if $(findstring .cache,$(UV)),$(UV)) ## Make the virtual environment in
 	@$(UV) sync --frozen --all-extras --quiet
 
 .PHONY: demo
-demo: setup ## See it work: two simulated clusters, backups, mistakes and failures, in half a minute; leaves nothing behind
+demo: setup ## See it work: two simulated clusters, backups, mistakes and failures, in about a minute; leaves nothing behind
 	@$(RUN) leeward demo
 
 .PHONY: up
@@ -37,7 +37,7 @@ up: setup ## Run it here with two simulated clusters until Ctrl-C; UP='--context
 	@$(RUN) leeward up $(UP)
 
 .PHONY: test
-test: setup ## Run every test that needs no cluster (under 5 minutes)
+test: setup ## Run every test that needs no cluster (6 minutes on two cores)
 	$(RUN) pytest tests/unit tests/contract tests/integration tests/conformance -n 4 --dist worksteal
 
 .PHONY: lint

@@ -1,4 +1,4 @@
-"""`leeward demo`: the whole system on this machine for half a minute, and a story of what it does."""
+"""`leeward demo`: the whole system on this machine for about a minute, and a story of what it does."""
 
 
 def demo() -> int:
