@@ -12,12 +12,12 @@ from services.gateway import reading
 from services.gateway.changes import Change
 from services.gateway.ports import Ports
 from services.gateway.problems import FieldError, ProblemError
-from services.gateway.slots import cron_text
 from shared.contracts.base import Wire
 from shared.contracts.documents import Collection, from_document
 from shared.contracts.phases import ScheduleStatus
 from shared.contracts.schedules import Decision, Schedule, Tick
 from shared.contracts.views import ScheduleDetail, ScheduleItem
+from shared.cron.words import in_words
 from shared.runtime import logging
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ async def shown(ports: Ports, schedule: Schedule, row: Document | None) -> Sched
     facts: dict[str, Any] = item.model_dump(by_alias=False) if item else {"status": ScheduleStatus.NEW}
     if item is None or (item.version or 0) < schedule.version:
         left = await left_to_skip(ports, schedule)
-        facts = {**facts, "next_run_at": None, "cron_text": cron_text(schedule.cron), "skip_next": left}
+        facts = {**facts, "next_run_at": None, "cron_text": in_words(schedule.cron), "skip_next": left}
     said = {field: getattr(schedule, field) for field in _SAID}
     return ScheduleDetail.model_validate({**facts, **said, "managed_by": "Leeward", "as_of": _as_of(row)})
 

@@ -15,7 +15,6 @@ from services.gateway.schemas import (
 from shared.contracts.schedules import Schedule
 from shared.cron.cautions import cautions
 from shared.cron.course import JUST, course
-from shared.cron.expression import CronInvalidError, parse
 from shared.cron.timetable import timetable
 from shared.cron.words import words
 
@@ -65,14 +64,6 @@ def first(schedule: Schedule, since: datetime, fate: Fate, left: int) -> datetim
         return None  # nobody knows when it will be resumed
     looked_at = takewhile(lambda each: each[0] < since + HORIZON, islice(fates(schedule, since, left), _LOOKED_AT))
     return next((slot for slot, found in looked_at if found is fate), None)
-
-
-def cron_text(cron: str) -> str | None:
-    """Return an expression in words; None for one that has no meaning."""
-    try:
-        return words(parse(cron))
-    except CronInvalidError:
-        return None
 
 
 def preview(wanted: PreviewSchedule, now: datetime) -> SchedulePreview:

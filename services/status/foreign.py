@@ -6,12 +6,13 @@ from typing import Final
 
 from services.status.objects import Record, newest
 from services.status.rows import Row
-from services.status.schedules import Around, counts, in_words, location, status
+from services.status.schedules import Around, counts, location, status
 from services.status.values import cut, instant, mapping, strings, text
 from shared.contracts.documents import to_document
 from shared.contracts.phases import ScheduleStatus
 from shared.contracts.reasons import ReasonCode, ScheduleReason, reason
 from shared.contracts.views import ScheduleItem
+from shared.cron.words import in_words
 
 _FAILED: Final = "FailedValidation"
 _ZONE: Final = re.compile(r"(?:CRON_TZ|TZ)=(\S+)\s+(.*)", re.DOTALL)

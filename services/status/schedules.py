@@ -15,8 +15,7 @@ from shared.contracts.reasons import ScheduleReason
 from shared.contracts.schedules import Schedule
 from shared.contracts.views import BackupRef, ScheduleCounts, ScheduleItem, ScheduleLocation
 from shared.cron.course import course
-from shared.cron.expression import CronInvalidError, parse
-from shared.cron.words import words
+from shared.cron.words import in_words
 
 BESIDE: Final = ("version", "ground", "namespaces", "detail")
 """The keys of a schedule's row beside the item: the version of what is wanted, what it was judged by (the fingerprint of its
@@ -154,14 +153,6 @@ def location(wanted: str | None, ground: Ground) -> ScheduleLocation:
         if found
         else ScheduleLocation(name=wanted)
     )
-
-
-def in_words(cron: str) -> str | None:
-    """Return an expression in words; None when it has no meaning."""
-    try:
-        return words(parse(cron))
-    except CronInvalidError:
-        return None
 
 
 def counts(made: Made, decided: Decided) -> ScheduleCounts:

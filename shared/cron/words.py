@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from shared.cron.expression import ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_WEEKDAYS, Cron, members
+from shared.cron.expression import ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_WEEKDAYS, Cron, CronInvalidError, members, parse
 
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
@@ -36,6 +36,14 @@ def words(cron: Cron) -> str:
     else:
         said = days + (" " if times.words.startswith("at ") else ", ") + times.words
     return said[0].upper() + said[1:]
+
+
+def in_words(expression: str) -> str | None:
+    """Return an expression in words; None for one that has no meaning."""
+    try:
+        return words(parse(expression))
+    except CronInvalidError:
+        return None
 
 
 def listed(texts: Sequence[str]) -> str:

@@ -18,10 +18,11 @@ from services.gateway.changes import (
     skipping,
 )
 from services.gateway.schemas import CreateSchedule, PreviewSchedule
-from services.gateway.slots import Fate, cron_text, fates, first, preview, upcoming
+from services.gateway.slots import Fate, fates, first, preview, upcoming
 from services.gateway.validation import InvalidRequestError, merged_schedule
 from shared.contracts.schedules import Decision, Era, Pause, Schedule, Skip
 from shared.cron.expression import CronInvalidError
+from shared.cron.words import in_words
 from shared.cron.zones import ZoneInvalidError
 from tests.support.schedules import tick
 
@@ -274,4 +275,4 @@ def test_a_preview_of_what_means_nothing_is_none():
         preview(PreviewSchedule(cron="0 0 31 2 *"), NOON)
     with pytest.raises(ZoneInvalidError):
         preview(PreviewSchedule(cron="@daily", timezone="Mars/Base"), NOON)
-    assert (cron_text("@daily"), cron_text("0 0 31 2 *")) == ("Every day at 00:00", None)
+    assert (in_words("@daily"), in_words("0 0 31 2 *")) == ("Every day at 00:00", None)
