@@ -9,6 +9,7 @@ PYTHON ?= python3
 # Hundreds of processes are started here: what they import is compiled once, also where a shell says that nothing is to be kept.
 unexport PYTHONDONTWRITEBYTECODE
 SOURCES := benchmarks leeward services shared simulator deploy tests
+CLUSTERLESS := tests/unit tests/contract tests/integration tests/conformance
 
 .PHONY: help
 help: ## Show this list
@@ -37,8 +38,12 @@ up: setup ## Run it here with two simulated clusters until Ctrl-C; UP='--context
 	@$(RUN) leeward up $(UP)
 
 .PHONY: test
-test: setup ## Run every test that needs no cluster (6 minutes on two cores)
-	$(RUN) pytest tests/unit tests/contract tests/integration tests/conformance -n 4 --dist worksteal
+test: setup ## Run every test that needs no cluster but the thorough ones (4 to 5 minutes on two cores)
+	$(RUN) pytest $(CLUSTERLESS) -n 5 --dist worksteal -m 'not thorough'
+
+.PHONY: thorough
+thorough: setup ## Run the tests that take long: every order, every field, every crash, every command as a process (5 minutes more)
+	$(RUN) pytest $(CLUSTERLESS) -n 4 --dist worksteal -m thorough
 
 .PHONY: lint
 lint: setup ## Format check, lint, types, import contracts
@@ -48,7 +53,7 @@ lint: setup ## Format check, lint, types, import contracts
 	$(RUN) lint-imports
 
 .PHONY: check
-check: lint test ## Everything that must hold before a commit
+check: lint test thorough ## Everything that must hold before a commit
 
 .PHONY: format
 format: setup ## Format the code and mend what can be mended

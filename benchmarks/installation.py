@@ -70,7 +70,7 @@ async def api_server(product: Product, cluster: str = CLUSTER) -> AsyncIterator[
     config = yaml.safe_load(product.kubeconfig.read_text())
     url = next(c["cluster"]["server"] for c in config["clusters"] if c["name"] == cluster)
     settings = ClusterSettings(id=cluster, kubeconfig=product.kubeconfig)
-    async with reach(settings, 10.0) as kube, httpx2.AsyncClient(base_url=url, timeout=30) as client:
+    async with reach(settings, 10.0, 10.0) as kube, httpx2.AsyncClient(base_url=url, timeout=30) as client:
         yield ApiServer(kube, client)
 
 

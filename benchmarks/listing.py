@@ -26,7 +26,8 @@ from benchmarks.backups import CLUSTERS, rows
 from benchmarks.installation import Installation, directory
 from benchmarks.measuring import RESULTS, machine, milliseconds, percentile, shown
 from benchmarks.processes import processor
-from services.gateway.queries import BACKUPS, NAMED, BackupQuery, Plan, plan
+from services.gateway.backups.queries import BACKUPS, NAMED, BackupQuery
+from services.gateway.listing.queries import Plan, plan
 from services.status.store import opened
 from shared.runtime.settings import MongoSettings
 from tests.e2e.product import until

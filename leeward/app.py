@@ -14,9 +14,13 @@ import typer
 import typer.main
 from typer.core import TyperCommand
 
-from leeward import backup, cluster
+from leeward import operation
+from leeward.backups import commands as backup
+from leeward.clusters import commands as clusters
 from leeward.errors import MEANINGS, CliError, Exit
+from leeward.locations import commands as locations
 from leeward.problems import ApiError
+from leeward.restores import commands as restores
 from leeward.schedules import commands as schedules
 from leeward.words import plain
 
@@ -31,9 +35,11 @@ app = typer.Typer(
 )
 app.add_typer(backup.app, name="backup")
 app.add_typer(schedules.app, name="schedule")
-app.add_typer(cluster.clusters, name="cluster")
-app.add_typer(cluster.locations, name="location")
-app.add_typer(cluster.operations, name="operation")
+app.add_typer(restores.app, name="restore")
+app.add_typer(clusters.app, name="cluster")
+app.add_typer(locations.storage, name="location")
+app.add_typer(locations.snapshots, name="snapshot-location")
+app.add_typer(operation.app, name="operation")
 
 
 class Later(TyperCommand):

@@ -38,9 +38,7 @@ Selector = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it has ended; the exit code says how.")]
 IdempotencyKey = Annotated[
     str | None,
-    typer.Option(
-        "--idempotency-key", metavar="KEY", help="Repeat an earlier request: the same key never makes a second backup."
-    ),
+    typer.Option("--idempotency-key", metavar="KEY", help="Repeat an earlier request: what has the same key is done once."),
 ]
 Deadline = Annotated[
     str | None, typer.Option("--deadline", metavar="DURATION", help="How long to wait for a cluster that is away (usually 1h).")
@@ -52,6 +50,9 @@ NonProduction = Annotated[bool, typer.Option("--non-production", help="Every nam
 FromFile = Annotated[
     str | None,
     typer.Option("--from-file", "-f", metavar="FILE", help="Request in YAML or JSON, - for stdin; options win over it."),
+]
+Unset = Annotated[
+    list[str], typer.Option("--unset", metavar="OPTION", help="What it usually is again, e.g. --unset ttl.", show_default=False)
 ]
 Preview = Annotated[bool, typer.Option("--preview", help="Only show which namespaces it would be of now; ask for nothing.")]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="How many at a time, 1 to 500 [API: 50].")]

@@ -77,21 +77,30 @@ class Client:
             response = await self._http.get(path, params=_given(params))
         return self._read(response)
 
-    async def post(self, path: str, body: Any, *, key: str | None = None) -> Any:
+    async def tagged(self, path: str) -> tuple[Any, str]:
+        """Return what is at an address, and what stands for the version of it that it is (ETag); empty if it has none.
+
+        Raises CliError.
+        """
+        with self._told():
+            response = await self._http.get(path)
+        return self._read(response), response.headers.get("etag", "").strip('"')
+
+    async def post(self, path: str, body: Any, *, key: str | None = None, params: Params | None = None) -> Any:
         """Ask for something. With a key the request is repeated while nobody answers it: it is still done only once.
 
         Raises CliError.
         """
         headers = {"Idempotency-Key": key} if key else {}
-        return await self._write("POST", path, headers, _PAUSES if key else (), json=body)
+        return await self._write("POST", path, headers, _PAUSES if key else (), json=body, params=_given(params))
 
-    async def patch(self, path: str, changes: Any, version: int | None) -> Any:
+    async def patch(self, path: str, changes: Any, version: int | str | None, params: Params | None = None) -> Any:
         """Change something (RFC 7396), if it is still the version that was looked at.
 
         Raises CliError.
         """
         headers = {"Content-Type": "application/merge-patch+json", **({"If-Match": f'"{version}"'} if version else {})}
-        return await self._write("PATCH", path, headers, (), content=json.dumps(changes))
+        return await self._write("PATCH", path, headers, (), content=json.dumps(changes), params=_given(params))
 
     async def delete(self, path: str, params: Params | None = None) -> Any:
         """Have something deleted. To ask for that again does no harm, so it is repeated while nobody answers.

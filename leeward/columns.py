@@ -42,11 +42,20 @@ def creator(item: Item) -> str:
     return f"{words.plain(kind)} {words.plain(name)}"
 
 
+_GOING: Mapping[str, str] = {"Creating": "itemsBackedUp", "Restoring": "itemsRestored"}
+"""What counts how far something has come, by the status that it has meanwhile."""
+
+
+def done(item: Item) -> Any:
+    """Return how many objects a backup or a restore has handled; None if that is not known."""
+    progress = item.get("progress") or {}
+    return next((progress[key] for key in _GOING.values() if progress.get(key) is not None), None)
+
+
 def status(item: Item, _now: datetime) -> str:
-    """Return a backup's status, while it is being made with how far it has come."""
-    told = words.plain(item.get("status"))
-    done, total = dig(item, "progress", "itemsBackedUp"), dig(item, "progress", "totalItems")
-    return f"{told} {words.plain(done)}/{words.plain(total)}" if told == "Creating" and total and done is not None else told
+    """Return the status of a backup or a restore, while it is at work with how far it has come."""
+    told, count, total = words.plain(item.get("status")), done(item), dig(item, "progress", "totalItems")
+    return f"{told} {words.plain(count)}/{words.plain(total)}" if told in _GOING and total and count is not None else told
 
 
 def home(item: Item, _now: datetime) -> str:
@@ -219,8 +228,36 @@ TICKS: Sequence[Column] = (
     Column("Why", why, yields=4),
 )
 
+
+def origin(item: Item, _now: datetime) -> str:
+    """Return the backup that a restore is of, and its cluster if that is another one."""
+    name, cluster = dig(item, "backup", "name"), dig(item, "backup", "cluster")
+    told = words.plain(name)
+    return f"{told} ({words.plain(cluster)})" if cluster and cluster != item.get("cluster") else told
+
+
+RESTORES: Sequence[Column] = (
+    Column("Name", _of("name")),
+    Column("Cluster", _of("cluster"), yields=1),
+    Column("Backup", origin, yields=2),
+    Column("Created By", lambda item, _now: creator(item), yields=6),
+    Column("Status", status, coloured=True),
+    Column("Restore Date", lambda item, _now: words.moment(item.get("createdAt")), yields=3),
+    Column("Errors", _of("errors"), yields=4, right=True),
+    Column("Warnings", _of("warnings"), yields=5, right=True),
+)
+SNAPSHOT_LOCATIONS: Sequence[Column] = (
+    Column("Name", _of("name")),
+    Column("Cluster", _of("cluster")),
+    Column("Status", _of("status"), coloured=True),
+    Column("Provider", _of("provider"), yields=2),
+    Column("Config", _of("spec", "config"), yields=3),
+    Column("Message", _of("message"), yields=1),
+)
+
 COLOURS: Mapping[str, str] = {
     "Creating": "cyan",
+    "Restoring": "cyan",
     "Deleting": "cyan",
     "Queued": "cyan",
     "Accepted": "cyan",
@@ -233,6 +270,7 @@ COLOURS: Mapping[str, str] = {
     "Online": "green",
     "Available": "green",
     "PartiallyFailed": "yellow",
+    "Warning": "yellow",
     "Pending": "yellow",
     "Paused": "yellow",
     "Skipped": "yellow",
@@ -241,6 +279,7 @@ COLOURS: Mapping[str, str] = {
     "Unregistered": "yellow",
     "NeverSeen": "yellow",
     "FailedValidation": "red",
+    "Blocker": "red",
     "Invalid": "red",
     "Missed": "red",
     "Refused": "red",

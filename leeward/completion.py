@@ -10,16 +10,19 @@ from zoneinfo import available_timezones
 
 import typer
 
-from shared.contracts.phases import BackupStatus, Outcome, ScheduleStatus
+from shared.contracts.phases import BackupStatus, LocationStatus, Outcome, RestoreStatus, ScheduleStatus
 
 _PATIENCE = 2.0
 _OFFERED = 100
 STATUSES: Mapping[str, str] = {s.lower(): s.value for s in BackupStatus if s is not BackupStatus.REFUSED}
 """Statuses as people type them, and as the API calls them."""
 SCHEDULE_STATUSES: Mapping[str, str] = {s.lower(): s.value for s in ScheduleStatus if s is not ScheduleStatus.DELETED}
+RESTORE_STATUSES: Mapping[str, str] = {s.lower(): s.value for s in RestoreStatus}
+LOCATION_STATUSES: Mapping[str, str] = {s.lower(): s.value for s in LocationStatus if s is not LocationStatus.DELETED}
 DECISIONS: Mapping[str, str] = {d.lower(): d for d in ("Triggered", "Skipped", "Paused", "Invalid", "Missed", "Superseded")}
 """As above. Their own words stand with the models, which take their time to load."""
 _SORTS = ("name", "createdAt", "expiresAt", "size", "status", "cluster")
+_RESTORE_SORTS = ("name", "createdAt", "status", "cluster")
 _SCHEDULE_SORTS = ("name", "cluster", "status", "nextRunAt", "lastBackupAt", "createdAt")
 
 
@@ -36,6 +39,10 @@ def _among(words: list[str]) -> Callable[[str], list[str]]:
 statuses = _among(list(STATUSES.values()))
 outcomes = _among([o.value for o in Outcome])
 schedule_statuses = _among(list(SCHEDULE_STATUSES.values()))
+location_statuses = _among(list(LOCATION_STATUSES.values()))
+restore_statuses = _among(list(RESTORE_STATUSES.values()))
+restore_sorts = _among([f"{sign}{name}" for sign in ("", "-") for name in _RESTORE_SORTS])
+modes = _among(["hub", "agent"])
 decisions = _among(list(DECISIONS.values()))
 schedule_sorts = _among([f"{sign}{name}" for sign in ("", "-") for name in _SCHEDULE_SORTS])
 sorts = _among([f"{sign}{name}" for sign in ("", "-") for name in _SORTS])
@@ -48,14 +55,29 @@ def clusters(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def backups(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the newest backups whose names begin so."""
-    params = {"search": incomplete or None, "cluster": ctx.params.get("cluster"), "limit": _OFFERED}
-    return list(dict.fromkeys(name for name in _ask(ctx, "/backups", params, "name") if name.startswith(incomplete)))
+    return _named(ctx, "/backups", ctx.params.get("from_cluster" if "from_cluster" in ctx.params else "cluster"), incomplete)
+
+
+def restores(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the newest restores whose names begin so."""
+    return _named(ctx, "/restores", ctx.params.get("cluster"), incomplete)
 
 
 def schedules(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the schedules whose names begin so."""
-    params = {"search": incomplete or None, "cluster": ctx.params.get("cluster"), "limit": _OFFERED}
-    return list(dict.fromkeys(name for name in _ask(ctx, "/schedules", params, "name") if name.startswith(incomplete)))
+    return _named(ctx, "/schedules", ctx.params.get("from_cluster" if "from_cluster" in ctx.params else "cluster"), incomplete)
+
+
+def locations_of_command(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the storage locations whose names begin so; the snapshot locations where these are meant."""
+    snapshots = ctx.parent is not None and ctx.parent.info_name == "snapshot-location"
+    things = "/snapshot-locations" if snapshots else "/storage-locations"
+    return _named(ctx, things, ctx.params.get("cluster"), incomplete)
+
+
+def _named(ctx: typer.Context, path: str, cluster: Any, incomplete: str) -> list[str]:
+    params = {"search": incomplete or None, "cluster": cluster, "limit": _OFFERED}
+    return list(dict.fromkeys(name for name in _ask(ctx, path, params, "name") if name.startswith(incomplete)))
 
 
 def zones(_ctx: typer.Context, incomplete: str) -> list[str]:
@@ -87,6 +109,11 @@ def _last(incomplete: str, words: list[str]) -> list[str]:
 
 FIELDS: Mapping[str, Callable[..., list[str]]] = {
     "--cluster": clusters,
+    "--backup": backups,
+    "--schedule": schedules,
+    "--existing-resource-policy": _among(["none", "update"]),
+    "--access-mode": _among(["ReadWrite", "ReadOnly"]),
+    "--provider": _among(["aws", "azure", "gcp"]),
     "--namespace": namespaces,
     "--exclude-namespace": namespaces,
     "--storage-location": locations,

@@ -26,7 +26,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.NOT_FOUND: "there is nothing of that name or id",
     Exit.UNREACHABLE: "Leeward cannot be reached, or something it depends on is away",
     Exit.TIMED_OUT: "the time to wait is over; what was asked for goes on",
-    Exit.PARTIALLY_FAILED: "the backup was made, but not of everything",
+    Exit.PARTIALLY_FAILED: "the backup or restore was made, but not of everything",
     Exit.INTERRUPTED: "interrupted by Ctrl-C; what was asked for goes on",
 }
 

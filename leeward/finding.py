@@ -1,7 +1,8 @@
 """Finding things by what people call them."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -9,7 +10,7 @@ from leeward import words
 from leeward.errors import CliError, Exit
 from leeward.problems import ApiError
 from leeward.request import words as words_of
-from shared.contracts.phases import BackupStatus
+from shared.contracts.phases import BackupStatus, RestoreStatus
 
 if TYPE_CHECKING:  # httpx2 takes longer to load than all the rest, and `--help` needs none of it
     from leeward.client import Client
@@ -24,37 +25,74 @@ def path(*steps: str) -> str:
     return "".join(f"/{quote(step, safe='')}" for step in steps)
 
 
-async def backup(client: "Client", name_or_id: str, cluster: str | None) -> dict[str, Any]:
-    """Return a backup in full, by its id or by its name.
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How one of several things that share a name is meant.
 
+    `gone`: the statuses of those that no list shows by itself, and that are looked through as well.
+    """
+
+    things: str
+    own: Callable[[Mapping[str, Any]], bool]
+    gone: Sequence[str] = ()
+
+
+_WAYS: Mapping[str, _Way] = {
+    "backup": _Way("backups", lambda item: not item.get("replica"), [BackupStatus.DELETED]),  # other clusters see copies of it
+    "restore": _Way("restores", lambda _item: True, [RestoreStatus.DELETED, RestoreStatus.REFUSED]),
+    "schedule": _Way("schedules", lambda item: item.get("managedBy") != "Velero"),  # one of Velero's own beside ours
+}
+
+
+async def thing(
+    client: "Client", noun: str, name_or_id: str, cluster: str | None, *, option: str = "--cluster"
+) -> dict[str, Any]:
+    """Return a thing in full, by its id or by its name; `option` is the one that names its cluster.
+
+    A copy that another cluster still shows never stands for an original that was deleted: that one is returned, as it is.
     Raises CliError when there is none, or several of that name.
     """
-    found = await _by_id(client, "backups", name_or_id)
+    way = _WAYS[noun]
+    found = await _by_id(client, way.things, name_or_id)
     if found is not None and cluster in {None, found.get("cluster")}:
         return found
-    near = [item async for item in _named(client, "backups", name_or_id, cluster)]
+    near = [item async for item in _named(client, way.things, name_or_id, cluster)]
     same = [item for item in near if item["name"] == name_or_id]
-    if not same:  # what is known of deleted ones is kept for a while
-        gone = [item async for item in _named(client, "backups", name_or_id, cluster, status=BackupStatus.DELETED.value)]
-        same = [item for item in gone if item["name"] == name_or_id]
-    same = [item for item in same if not item.get("replica")] or same  # copies that other clusters see of it
-    answer: dict[str, Any] = await client.get(path("backups", _only("backup", name_or_id, cluster, same, near)["id"]))
+    copies = cluster is None and not any(map(way.own, same))
+    if way.gone and (not same or copies):  # what is known of those that have gone is kept for a while
+        gone = [item async for item in _named(client, way.things, name_or_id, cluster, status=way.gone)]
+        begun = {item.get("startedAt") for item in same} - {None}
+        same += [i for i in gone if i["name"] == name_or_id and (not same or (way.own(i) and i.get("startedAt") in begun))]
+    same = [item for item in same if way.own(item)] or same
+    only = _only(noun, name_or_id, cluster, same, near, option)
+    answer: dict[str, Any] = await client.get(path(way.things, only["id"]))
     return answer
+
+
+async def backup(client: "Client", name_or_id: str, cluster: str | None) -> dict[str, Any]:
+    """Return a backup in full. As `thing`."""
+    return await thing(client, "backup", name_or_id, cluster)
+
+
+async def restore(client: "Client", name_or_id: str, cluster: str | None) -> dict[str, Any]:
+    """Return a restore in full. As `thing`."""
+    return await thing(client, "restore", name_or_id, cluster)
 
 
 async def schedule(client: "Client", name_or_id: str, cluster: str | None) -> dict[str, Any]:
-    """Return a schedule in full, by its id or by its name.
+    """Return a schedule in full. As `thing`."""
+    return await thing(client, "schedule", name_or_id, cluster)
 
-    Raises CliError when there is none, or several of that name.
+
+async def restores(client: "Client", names: Sequence[str], cluster: str | None) -> list[dict[str, Any]]:
+    """Return restores in full by names or ids; each once.
+
+    Raises CliError when one of them cannot be found.
     """
-    found = await _by_id(client, "schedules", name_or_id)
-    if found is not None and cluster in {None, found.get("cluster")}:
-        return found
-    near = [item async for item in _named(client, "schedules", name_or_id, cluster)]
-    same = [item for item in near if item["name"] == name_or_id]
-    same = [item for item in same if item.get("managedBy") != "Velero"] or same  # one of Velero's own beside ours
-    answer: dict[str, Any] = await client.get(path("schedules", _only("schedule", name_or_id, cluster, same, near)["id"]))
-    return answer
+    if not names:
+        raise CliError("name restores", Exit.USAGE)
+    found = [await restore(client, name, cluster) for name in names]
+    return list({item["id"]: item for item in found}.values())
 
 
 async def schedules(
@@ -76,8 +114,22 @@ async def schedules(
     return list({item["id"]: item for item in found}.values())
 
 
+async def place(client: "Client", things: str, noun: str, name: str, cluster: str | None) -> dict[str, Any]:
+    """Return a location as a list shows it, by its name.
+
+    Raises CliError when there is none, or several clusters have one of that name.
+    """
+    near = [item async for item in _named(client, things, name, cluster)]
+    return _only(noun, name, cluster, [item for item in near if item["name"] == name], near)
+
+
 def _only(
-    noun: str, name: str, cluster: str | None, same: Sequence[dict[str, Any]], near: Sequence[Mapping[str, Any]]
+    noun: str,
+    name: str,
+    cluster: str | None,
+    same: Sequence[dict[str, Any]],
+    near: Sequence[Mapping[str, Any]],
+    option: str = "--cluster",
 ) -> dict[str, Any]:
     """Return the one that is called so; `near` are those that it may have been taken for.
 
@@ -91,11 +143,14 @@ def _only(
         hints = [f"did you mean {', '.join(names)}?"] if names else [f"`leeward {noun} list` shows those that exist"]
         raise CliError(f"there is no {noun} {name}{where}", Exit.NOT_FOUND, hints=hints)
     rows = [
-        f"cluster {item['cluster']}, {item['status']}, made {words.moment(item.get('createdAt'))}: id {item['id']}"
+        f"cluster {item['cluster']}, {item['status']}"
+        + (f", made {words.moment(item['createdAt'])}: id {item['id']}" if item.get("createdAt") else "")
         for item in same
     ]
-    several = len({item["cluster"] for item in same}) == len(same)
-    advice = "add --cluster CLUSTER, or use an id" if several else "use an id"
+    clusters = sorted({str(item["cluster"]) for item in same})
+    several = [f"add {option} {' or '.join(clusters[:_SUGGESTIONS])}"] if len(clusters) == len(same) else []
+    by_id = ["use an id"] if "createdAt" in same[0] else []
+    advice = ", or ".join([*several, *by_id])
     raise CliError("\n  ".join([f"{len(same)} {noun}s are called {name}{where}", *rows]), Exit.USAGE, hints=[advice])
 
 
@@ -144,7 +199,7 @@ async def _by_id(client: "Client", things: str, identity: str) -> dict[str, Any]
     return answer if "id" in answer else None  # `summary` is an address of its own
 
 
-async def _named(client: "Client", things: str, name: str, cluster: str | None, **filters: str) -> Any:
+async def _named(client: "Client", things: str, name: str, cluster: str | None, **filters: Any) -> Any:
     params = {"search": name, "cluster": cluster, "limit": _PAGE, "sort": "name", **filters}
     async for page in client.pages(path(things), params):
         for item in page["items"]:

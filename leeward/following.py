@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from leeward.errors import CliError, UnreachableError
+from leeward.output import Output, Shown
 from leeward.problems import ApiError
 
 if TYPE_CHECKING:  # httpx2 takes longer to load than all the rest, and `--help` needs none of it
@@ -66,3 +69,44 @@ async def _glance(look: Callable[[T], Awaitable[T]], seen: T) -> T:
         if passes(error):
             raise UnreachableError(error.words) from error
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class Pursuit(Generic[T]):
+    """Something that is followed to its end: which events tell of it, how it is looked at, and when it is over.
+
+    `look`, `heard`: as for `follow`; `progress` is how it goes in one line, `left` what is said to who no longer waits.
+    """
+
+    params: Mapping[str, Any]
+    look: Callable[[T], Awaitable[T]]
+    heard: Callable[[T, "Event"], T | None]
+    settled: Callable[[T], bool]
+    progress: Callable[[T], str]
+    left: str
+
+
+async def pursue(
+    client: "Client", output: Output, begin: T, of: Pursuit[T], patience: timedelta | None, *, quiet: bool = False
+) -> tuple[T, bool]:
+    """Follow something until it is settled, showing how it goes. Returns what is known then, and whether that was in time.
+
+    Raises CancelledError (after a word) when the person has had enough.
+    """
+    seen = begin
+    if of.settled(seen):
+        return seen, True
+    news = follow(client, of.params, seen, of.look, of.heard)
+    try:
+        with Shown(output, quiet=quiet) as shown:
+            async with asyncio.timeout(patience.total_seconds() if patience is not None else None), contextlib.aclosing(news):
+                async for seen in news:
+                    shown.tell(of.progress(seen))
+                    if of.settled(seen):
+                        return seen, True
+    except TimeoutError:
+        return seen, False
+    except asyncio.CancelledError:
+        output.say(of.left)
+        raise
+    raise AssertionError("unreachable: following never ends by itself")

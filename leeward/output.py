@@ -79,6 +79,13 @@ class Output:
             text = json.dumps(answer, indent=2, ensure_ascii=False).translate(_ESCAPES)
         self.stdout.file.write(text if text.endswith("\n") else text + "\n")
 
+    def one(self, columns: Sequence[Column], item: Item) -> None:
+        """Print one thing: a line of its table, or all that the API gave of it."""
+        if self.table:
+            self.rows(columns, [item])
+        else:
+            self.data(item)
+
     def rows(
         self,
         columns: Sequence[Column],

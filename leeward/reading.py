@@ -13,12 +13,14 @@ from leeward.arguments import InCluster, NameOrId, Patience, duration, within
 from leeward.errors import CliError, Exit
 from leeward.finding import backup as find_backup
 from leeward.finding import path
+from leeward.nouns import BACKUP, Noun
 from leeward.output import Format, Output
 from leeward.session import Session
 
 if TYPE_CHECKING:  # httpx2 takes longer to load than all the rest, and `--help` needs none of it
     import httpx2
 
+Tail = Annotated[int | None, typer.Option("--tail", metavar="N", min=1, help="Only the last N lines.")]
 _TEXT, _JSON = "text/plain", "application/json"
 
 
@@ -27,7 +29,7 @@ async def logs(
     backup: NameOrId,
     *,
     cluster: InCluster = None,
-    tail: Annotated[int | None, typer.Option("--tail", metavar="N", min=1, help="Only the last N lines.")] = None,
+    tail: Tail = None,
     timeout: Patience = None,
 ) -> None:
     """Print Velero's log of a backup.
@@ -35,12 +37,21 @@ async def logs(
     It is there once the backup has ended, and stays when the backup has gone (its first 5 MiB).
     """
     async with within(duration(timeout)):
-        found = await find_backup(session.client, backup, cluster)
-        async with session.client.stream(path("backups", found["id"], "logs"), _TEXT, {"tail": tail}) as response:
-            _say_copy(session, response)
-            with _Lines(session.output) as lines:
-                async for line in _lines(response.aiter_bytes()):
-                    lines.write(line)
+        await print_log(session, address(BACKUP, await find_backup(session.client, backup, cluster)), tail)
+
+
+def address(noun: Noun, found: Mapping[str, Any]) -> str:
+    """Return the address of a backup or a restore, below which lies what Velero wrote."""
+    return path(noun.things, str(found["id"]))
+
+
+async def print_log(session: Session, of: str, tail: int | None) -> None:
+    """Print the log of what has this address."""
+    async with session.client.stream(f"{of}/logs", _TEXT, {"tail": tail}) as response:
+        _say_copy(session, response)
+        with _Lines(session.output) as lines:
+            async for line in _lines(response.aiter_bytes()):
+                lines.write(line)
 
 
 async def _lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
@@ -83,8 +94,12 @@ class _Lines:
 
 async def results(session: Session, backup: NameOrId, *, cluster: InCluster = None) -> None:
     """Show the errors and warnings of a backup."""
-    found = await find_backup(session.client, backup, cluster)
-    answer = await _json(session, found, "results")
+    await print_results(session, address(BACKUP, await find_backup(session.client, backup, cluster)))
+
+
+async def print_results(session: Session, of: str) -> None:
+    """Print the errors and warnings of what has this address."""
+    answer = await _json(session, of, "results")
     if not session.output.table:
         session.output.data(answer)
         return
@@ -108,30 +123,35 @@ def _told(result: Mapping[str, Any]) -> Iterator[str]:
 async def resources(session: Session, backup: NameOrId, *, cluster: InCluster = None) -> None:
     """List the objects that a backup holds, by kind."""
     found = await find_backup(session.client, backup, cluster)
-    answer = await _json(session, found, "resources")
+    await print_resources(session, address(BACKUP, found), "the backup holds no objects")
+
+
+async def print_resources(session: Session, of: str, none: str) -> None:
+    """Print the objects of what has this address, by kind; `none` is said if there are none."""
+    answer = await _json(session, of, "resources")
     if not session.output.table:
         session.output.data(answer)
         return
     for line in _held(answer):
         session.output.line(line)
     if not answer:
-        session.output.say("the backup holds no objects")
+        session.output.say(none)
 
 
-async def describe_resources(session: Session, found: Mapping[str, Any]) -> None:
-    """Print what a backup holds below its description; that it cannot be had is said, and no reason to fail."""
+async def describe_resources(session: Session, of: str) -> None:
+    """Print the objects of something below its description; that they cannot be had is said, and no reason to fail."""
     try:
-        session.output.section("Resource List", list(_held(await _json(session, found, "resources"))))
+        session.output.section("Resource List", list(_held(await _json(session, of, "resources"))))
     except CliError as error:
         session.output.section("Resource List", [f"not to be had: {error.words}"])
 
 
-async def _json(session: Session, found: Mapping[str, Any], what: str) -> dict[str, Any]:
+async def _json(session: Session, of: str, what: str) -> dict[str, Any]:
     """Return what Velero wrote as JSON; it writes null for nothing.
 
     Raises CliError.
     """
-    async with session.client.stream(path("backups", found["id"], what), _JSON) as response:
+    async with session.client.stream(f"{of}/{what}", _JSON) as response:
         _say_copy(session, response)
         text = await response.aread()
     try:

@@ -1,4 +1,4 @@
-"""From options to the body of `POST /backups`, and back from a place in the body to the option that it came from. Pure."""
+"""From options to the body of a request, and back from a place in the body to the option that it came from. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -30,6 +30,11 @@ def pairs(values: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def mapping(values: Sequence[str]) -> dict[str, str]:
+    """Read `from=to`, or `from:to` as Velero's own command takes it."""
+    return pairs([value.replace(":", "=") for value in values])
+
+
 def selector(value: str) -> dict[str, Any]:
     """Read a label selector: `team=shop,tier!=cache,backup,!temporary`, all of which must hold."""
     labels: dict[str, str] = {}
@@ -55,17 +60,6 @@ def selectors(values: Sequence[str]) -> list[dict[str, Any]]:
     return [selector(value) for value in values]
 
 
-def orders(value: str) -> dict[str, str]:
-    """Read `pods=ns/a,ns/b;persistentvolumes=pv1`."""
-    found = {}
-    for term in filter(None, (t.strip() for t in value.split(";"))):
-        kind, equals, names = term.partition("=")
-        if not equals:
-            raise ValueFormError(f"{term!r} is not written as kind=namespace/name,namespace/name")
-        found[kind.strip()] = names.strip()
-    return found
-
-
 def config_map(value: str) -> dict[str, str]:
     """Return a reference to a ConfigMap."""
     return {"kind": "configmap", "name": value}
@@ -78,7 +72,7 @@ def same(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """An option of `backup create`: how it is written, the place in the body that it fills, and how it is read."""
+    """An option that fills a request: how it is written, the place in the body that it fills, and how it is read."""
 
     names: str
     pointer: str
@@ -98,120 +92,35 @@ class Field:
         return self.names.replace("/", " ").split()[0]
 
 
-_MANY = list[str]
-
-FIELDS: Sequence[Field] = (
-    Field("--cluster -c", "/cluster", str, "CLUSTER", "The cluster to back up."),
-    Field(
-        "--namespace -n --include-namespaces",
-        *("/scope/namespaces", _MANY, "NAMESPACE", "Only these; also a pattern: 'shop-*', '?', '[abc]'.", words),
-    ),
-    Field(
-        "--exclude-namespace --exclude-namespaces",
-        *("/scope/excludedNamespaces", _MANY, "NAMESPACE", "Not these; also a pattern.", words),
-    ),
-    Field("--label -l --labels", "/labels", _MANY, "KEY=VALUE", "A label of the backup.", pairs),
-    Field("--ttl", "/spec/ttl", str, "DURATION", "How long it is kept, e.g. 30d (usually 720h)."),
-    Field("--deadline", "/deadline", str, "DURATION", "How long to wait for a cluster that is away (usually 1h)."),
-    Field("--storage-location", "/spec/storageLocation", str, "LOCATION", "Where it is stored (usually the default one)."),
-    # What of the cluster.
-    Field("--include-resources", "/spec/includedResources", _MANY, "KIND", "Only these, e.g. deployments.", words),
-    Field("--exclude-resources", "/spec/excludedResources", _MANY, "KIND", "Not these, e.g. events.", words),
-    Field(
-        "--include-cluster-resources/--no-include-cluster-resources",
-        *("/spec/includeClusterResources", bool, None, "Objects outside of namespaces, too."),
-    ),
-    Field(
-        "--include-cluster-scoped-resources",
-        *("/spec/includedClusterScopedResources", _MANY, "KIND", "Only these outside of namespaces.", words),
-    ),
-    Field(
-        "--exclude-cluster-scoped-resources",
-        *("/spec/excludedClusterScopedResources", _MANY, "KIND", "Not these outside of namespaces.", words),
-    ),
-    Field(
-        "--include-namespace-scoped-resources",
-        *("/spec/includedNamespaceScopedResources", _MANY, "KIND", "Only these inside of namespaces.", words),
-    ),
-    Field(
-        "--exclude-namespace-scoped-resources",
-        *("/spec/excludedNamespaceScopedResources", _MANY, "KIND", "Not these inside of namespaces.", words),
-    ),
-    Field(
-        "--selector", "/spec/labelSelector", str, "SELECTOR", "Only objects with labels: a=b,c!=d,e,!f (all hold).", selector
-    ),
-    Field("--or-selector", "/spec/orLabelSelectors", _MANY, "SELECTOR", "Several, of which one must hold.", selectors),
-    Field("--ordered-resources", "/spec/orderedResources", str, "ORDER", "First these: pods=ns/a,ns/b;secrets=ns/c.", orders),
-    # Volumes.
-    Field(
-        "--snapshot-volumes/--no-snapshot-volumes",
-        *("/spec/snapshotVolumes", bool, None, "Take snapshots of volumes, or back up manifests only."),
-    ),
-    Field(
-        "--volume-snapshot-location --volume-snapshot-locations",
-        *("/spec/volumeSnapshotLocations", _MANY, "LOCATION", "Where snapshots are kept, one a provider.", words),
-    ),
-    Field(
-        "--snapshot-move-data/--no-snapshot-move-data",
-        *("/spec/snapshotMoveData", bool, None, "Move the data of snapshots to the storage location."),
-    ),
-    Field("--data-mover", "/spec/datamover", str, "NAME", "Who moves it: velero or kopia."),
-    Field(
-        "--default-volumes-to-fs-backup/--no-default-volumes-to-fs-backup",
-        *("/spec/defaultVolumesToFsBackup", bool, None, "Copy the files of volumes instead."),
-    ),
-    Field("--parallel-files-upload", "/spec/uploaderConfig/parallelFilesUpload", int, "N", "Files copied at a time."),
-    Field(
-        "--volume-group-snapshot-label-key",
-        *("/spec/volumeGroupSnapshotLabelKey", str, "KEY", "Volumes with the same value of this label are taken at once."),
-    ),
-    Field("--resource-policies-configmap", "/spec/resourcePolicy", str, "NAME", "ConfigMap with volume policies.", config_map),
-    Field("--csi-snapshot-timeout", "/spec/csiSnapshotTimeout", str, "DURATION", "How long one may take (usually 10m)."),
-    Field(
-        "--item-operation-timeout", "/spec/itemOperationTimeout", str, "DURATION", "How long plugins may work (usually 72h)."
-    ),
-)
-"""Every option that fills the body. Hooks are written in a file (--from-file), which takes all that the API takes."""
-
 SCOPES: Mapping[str, tuple[str, str]] = {
     "all_namespaces": ("--all-namespaces", "all"),
     "production": ("--production", "production"),
     "non_production": ("--non-production", "nonProduction"),
     "namespace": ("--namespace", "specific"),
 }
-"""What a backup can be of: the parameter that says so, its option, and the API's word. One at a time."""
+"""What a form's scope can be: the parameter that says so, its option, and the API's word. One at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A request that options fill: where the scope stands in it, and what it cannot do without, in words.
+    """A request that options fill: where the scope stands in it, if it has one, and what it cannot do without, in words.
 
     That is asked for before anything is sent. Whether it is right is the gateway's to say.
     """
 
     fields: Sequence[Field]
-    scope: str
+    scope: str | None
     needed: Mapping[str, str]
 
 
-BACKUP = Form(
-    FIELDS,
-    "/scope",
-    {
-        "name": "what to call it (NAME)",
-        "cluster": "which cluster to back up (--cluster; `leeward cluster list` shows them)",
-    },
-)
-
-
-def body_of(given: Mapping[str, Any], form: Form = BACKUP, *, base: Body | None = None) -> tuple[Body, dict[str, str]]:
+def body_of(given: Mapping[str, Any], form: Form, *, base: Body | None = None) -> tuple[Body, dict[str, str]]:
     """Return the body, and which option fills which place. `base` is what a file said; options win over it.
 
     Raises CliError for a value that cannot be read, for a scope that says two things, and for what is missing.
     """
     begin = deepcopy(base or {})
     options = {} if base is not None else {field.pointer: field.option for field in form.fields}
-    if at(begin, form.scope) is None:  # without a word everything, as Velero's own command takes it
+    if form.scope is not None and at(begin, form.scope) is None:  # without a word everything, as Velero's own command takes it
         put(begin, form.scope, {"kind": "all"})
         options[form.scope] = "--exclude-namespace"
     body, said = filled(given, form, begin)
@@ -231,12 +140,12 @@ def filled(given: Mapping[str, Any], form: Form, base: Body) -> tuple[Body, dict
     if given.get("name"):
         body["name"] = given["name"]
         options["/name"] = "NAME"
-    scopes = [scope for parameter, scope in SCOPES.items() if given.get(parameter)]
+    scopes = [scope for parameter, scope in SCOPES.items() if given.get(parameter)] if form.scope is not None else []
     if len(scopes) > 1:
         raise CliError(f"{' and '.join(option for option, _ in scopes)} exclude each other", Exit.USAGE)
     for option, kind in scopes:
-        put(body, form.scope, {"kind": kind})
-        options[form.scope] = option
+        put(body, str(form.scope), {"kind": kind})
+        options[str(form.scope)] = option
     for field in form.fields:
         if given.get(field.parameter) in (None, [], ()):
             continue

@@ -112,6 +112,28 @@ CHAPTERS: Sequence[Chapter] = (
         ),
     ),
     Chapter(
+        "Back again, elsewhere",
+        "The shop of eu1 is brought into us1, beside the one that runs there: under another name. What stands against a "
+        "restore is said before. us1 has a storage location that reaches the backup, so that is used.",
+        (
+            Command("restore preflight --backup shop-before-upgrade --namespace checkout", Exit.FAILED),
+            Command("restore preflight --backup shop-before-upgrade --cluster us1 --namespace shop --map shop=shop-of-eu1"),
+            Command(
+                "restore create shop-of-eu1 --backup shop-before-upgrade --cluster us1 --namespace shop --map shop=shop-of-eu1 "
+                "--wait"
+            ),
+        ),
+    ),
+    Chapter(
+        "Through a mirror",
+        "eu1 has no way to the backups of us1. It gets one, read-only, until the restore has ended; nothing of that stays.",
+        (
+            Command("restore create analytics --backup warehouse-weekly --cluster eu1 --wait"),
+            Command("location list --cluster eu1"),
+            Command("restore list"),
+        ),
+    ),
+    Chapter(
         "What became of each time",
         "Nothing is left out without a word: every slot of every schedule says what was decided, and what came of it.",
         (

@@ -9,18 +9,17 @@ from simulator.kinds import Kind
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Verbs on resources (plural, with the group: `backups.velero.io`) in namespaces; `*` stands for all."""
+    """Verbs on resources (plural, with the group: `backups.velero.io`) in namespaces, of some names; `*` stands for all."""
 
     verbs: frozenset[str]
     resources: frozenset[str]
     namespaces: frozenset[str] = frozenset("*")
+    names: frozenset[str] = frozenset("*")
 
-    def allows(self, verb: str, resource: str, namespace: str) -> bool:
-        """Tell whether the rule covers a request; one for all namespaces needs `*`."""
-        return all(
-            asked in allowed or "*" in allowed
-            for asked, allowed in ((verb, self.verbs), (resource, self.resources), (namespace, self.namespaces))
-        )
+    def allows(self, verb: str, resource: str, namespace: str, name: str) -> bool:
+        """Tell whether the rule covers a request; one for all namespaces needs `*`, and so does one without a name."""
+        facts = ((verb, self.verbs), (resource, self.resources), (namespace, self.namespaces), (name, self.names))
+        return all(asked in allowed or "*" in allowed for asked, allowed in facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Access:
 
 def authorize(user: User, verb: str, kind: Kind, namespace: str, name: str) -> None:
     """Raise ApiError (403) unless the user may do this."""
-    if user.rules is None or any(rule.allows(verb, kind.resource, namespace) for rule in user.rules):
+    if user.rules is None or any(rule.allows(verb, kind.resource, namespace, name) for rule in user.rules):
         return
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     why = f'User "{user.name}" cannot {verb} resource "{kind.plural}" in API group "{kind.group}" {where}'

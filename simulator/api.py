@@ -15,7 +15,7 @@ from simulator.documents import Document, without
 from simulator.errors import ApiError, bad_request, not_allowed, not_found, too_large_version
 from simulator.faults import Call, Dropped, Faults
 from simulator.objects import Subresource
-from simulator.requests import Target
+from simulator.requests import Form, Target
 from simulator.store import Store
 from simulator.streams import ErrorStream, Terms, WatchStream
 
@@ -118,11 +118,13 @@ class Api:
     # One method a verb
 
     async def _get(self, request: Request, found: Target) -> ASGIApp:
+        form = requests.form(request.headers.get("accept", ""))
         self._asked_version(request)
-        return JSONResponse(self._store.get(found.kind, found.name, found.namespace))
+        document = self._store.get(found.kind, found.name, found.namespace)
+        return JSONResponse(_metadata_alone(document) if form == "metadata" else document)
 
     async def _list(self, request: Request, found: Target) -> ASGIApp:
-        query = request.query_params
+        query, form = request.query_params, requests.form(request.headers.get("accept", ""))
         limit, token = requests.number(query, "limit"), query.get("continue", "")
         requests.number(query, "timeoutSeconds")
         revision, after = self._asked_version(request), None
@@ -143,7 +145,7 @@ class Api:
                 metadata["remainingItemCount"] = page.remaining
         elif found.kind.custom:
             metadata["continue"] = ""
-        return JSONResponse(_as_list(found, page.items, metadata))
+        return JSONResponse(_as_list(found, page.items, metadata, form))
 
     def _asked_version(self, request: Request) -> int | None:
         """Read the version of a get or a list. Raise ApiError: 400, or 504 if the cluster is not there yet."""
@@ -224,10 +226,18 @@ class Api:
 
 
 _HEALTH = frozenset(("/healthz", "/livez", "/readyz"))
+_META = "meta.k8s.io/v1"
 _NOWHERE = PlainTextResponse("404 page not found\n", 404)
 
 
-def _as_list(found: Target, items: list[Document], metadata: Document) -> Document:
+def _metadata_alone(document: Document) -> Document:
+    return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": document["metadata"]}
+
+
+def _as_list(found: Target, items: list[Document], metadata: Document, form: Form = "whole") -> Document:
+    if form == "metadata":
+        shown = [_metadata_alone(item) for item in items]
+        return {"kind": "PartialObjectMetadataList", "apiVersion": _META, "metadata": metadata, "items": shown}
     # In a list of built-in objects the server leaves out what they are; in a list of custom ones it does not.
     shown = items if found.kind.custom else [without(item, ("apiVersion", "kind")) for item in items]
     return {"kind": found.kind.list_kind, "apiVersion": found.kind.api_version, "metadata": metadata, "items": shown}

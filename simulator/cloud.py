@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from simulator.buckets import Buckets, Files, Memory
 from simulator.bulk import Stored
+from simulator.keys import Doors, Keys, Refused
 from simulator.server import Listener
 from simulator.store import utc_now
 
@@ -92,13 +93,19 @@ class StorageFaults:
 
 
 class Cloud:
-    """Buckets in memory or in files, served over HTTP to holders of signed URLs."""
+    """Buckets in memory or in files, served over HTTP to holders of signed URLs.
+
+    Whoever calls it without `keys` is let in everywhere: that is the storage itself.
+    """
 
     def __init__(
         self, directory: Path | None = None, *, host: str = "127.0.0.1", port: int = 0, now: Callable[[], datetime] = utc_now
     ) -> None:
         """Open what the directory holds from an earlier life, its signing key too; without one, begin empty."""
         self.faults = StorageFaults()
+        self.doors = Doors()
+        self.authority = b""
+        """The certificate (PEM) of who vouches for it, to those who speak TLS with it; nobody does at first."""
         self._now = now
         self._buckets: Buckets = Memory() if directory is None else Files(directory)
         self._replaced: dict[tuple[str, str], Stored] = {}
@@ -111,22 +118,22 @@ class Cloud:
         """Make a bucket, unless it exists."""
         self._buckets.make(name)
 
-    def put(self, bucket: str, key: str, data: bytes) -> None:
+    def put(self, bucket: str, key: str, data: bytes, keys: Keys | None = None) -> None:
         """Store an object. Raise StorageError."""
-        self._admit("PutObject", "Put", bucket, key)
+        self._admit("PutObject", "Put", bucket, key, keys)
         if self.faults.refuses(key):
             raise StorageError("InternalError", "We encountered an internal error. Please try again.")
         self._buckets.write(bucket, key, data)
         self._replaced.pop((bucket, key), None)
 
-    def get(self, bucket: str, key: str) -> bytes:
+    def get(self, bucket: str, key: str, keys: Keys | None = None) -> bytes:
         """Return an object. Raise StorageError (NoSuchKey and others)."""
-        found = self.find(bucket, key)
+        found = self.find(bucket, key, keys)
         return found.part(0, found.size)
 
-    def find(self, bucket: str, key: str) -> Stored:
+    def find(self, bucket: str, key: str, keys: Keys | None = None) -> Stored:
         """Return an object, to be read in parts. Raise StorageError (NoSuchKey and others)."""
-        self._admit("GetObject", "Get", bucket, key)
+        self._admit("GetObject", "Get", bucket, key, keys)
         found = self._buckets.find(bucket, key)
         if found is None:
             raise no_such_key()
@@ -137,22 +144,22 @@ class Cloud:
         self.find(bucket, key)
         self._replaced[bucket, key] = stored
 
-    def has(self, bucket: str, key: str) -> bool:
+    def has(self, bucket: str, key: str, keys: Keys | None = None) -> bool:
         """Tell whether an object exists. Raise StorageError."""
-        self._admit("HeadObject", "Head", bucket, key)
+        self._admit("HeadObject", "Head", bucket, key, keys)
         return self._buckets.find(bucket, key) is not None
 
-    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+    def keys(self, bucket: str, prefix: str = "", keys: Keys | None = None) -> list[str]:
         """Return the keys with a prefix, in order. Raise StorageError."""
-        self._admit("ListObjectsV2", "Get", bucket)
+        self._admit("ListObjectsV2", "Get", bucket, "", keys)
         return sorted(self._buckets.keys(bucket, prefix))
 
-    def delete_prefix(self, bucket: str, prefix: str) -> None:
+    def delete_prefix(self, bucket: str, prefix: str, keys: Keys | None = None) -> None:
         """Remove every object with a prefix. Raise StorageError."""
-        for key in self.keys(bucket, prefix):
+        for key in self.keys(bucket, prefix, keys):
             self._buckets.remove(bucket, key)
 
-    def _admit(self, operation: str, method: str, bucket: str, key: str = "") -> None:
+    def _admit(self, operation: str, method: str, bucket: str, key: str, keys: Keys | None) -> None:
         if self.faults.down:
             where = f"127.0.0.1:{self._listener.port or 9000}"
             target = f"{bucket}/{quote(key)}" if key else f"{bucket}?delimiter=%2F&list-type=2&prefix="
@@ -162,6 +169,8 @@ class Cloud:
                 f'RequestID: , HostID: , request send failed, {method} "http://{where}/{target}": '
                 f"dial tcp {where}: connect: connection refused",
             )
+        if keys is not None and (refused := self.doors.refusal(bucket, keys)):
+            raise StorageError("", f"operation error S3: {operation}, {_told(refused)}")
         if bucket in self.faults.denied:
             raise StorageError("AccessDenied", "Access Denied")
         if bucket not in self._buckets.names():
@@ -169,21 +178,29 @@ class Cloud:
 
     # Signed URLs
 
-    def sign(self, bucket: str, key: str, seconds: float) -> str:
-        """Return a URL that serves one object, which may be missing, to anybody for so long. Listening is not needed yet."""
+    def sign(self, bucket: str, key: str, seconds: float, keys: Keys | None = None) -> str:
+        """Return a URL that serves one object, which may be missing, to anybody for so long. Listening is not needed yet.
+
+        It is worth as much as the keys that it was signed with, when it is used.
+        """
         date = self._now().astimezone(UTC).strftime(_TIME)
         query = {"X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Date": date, "X-Amz-Expires": str(int(seconds))}
-        query["X-Amz-Signature"] = self._signature(f"/{bucket}/{key}", query)
+        secret = ""
+        if keys is not None and bucket in self.doors.locked:
+            secret, query["X-Amz-Credential"] = keys.secret, f"{keys.id}/{date[:8]}/us-east-1/s3/aws4_request"
+        query["X-Amz-Signature"] = self._signature(f"/{bucket}/{key}", query, secret)
         return f"{self.url}/{quote(bucket)}/{quote(key)}?{urlencode(query)}"
 
-    def _signature(self, path: str, query: dict[str, str]) -> str:
+    def _signature(self, path: str, query: dict[str, str], secret: str) -> str:
         text = "\n".join((path, *(f"{name}={query[name]}" for name in sorted(query))))
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key + secret.encode(), text.encode(), hashlib.sha256).hexdigest()
 
     def _permits(self, path: str, query: QueryParams) -> bool:
         given = dict(query)
         signature = given.pop("X-Amz-Signature", "")
-        if not hmac.compare_digest(signature.encode(), self._signature(path, given).encode()):
+        signer = given.get("X-Amz-Credential", "").partition("/")[0]
+        secret = self.doors.secret(path.split("/", 2)[1], signer) if signer else ""
+        if not hmac.compare_digest(signature.encode(), self._signature(path, given, secret).encode()):
             return False
         signed = datetime.strptime(given["X-Amz-Date"], _TIME).replace(tzinfo=UTC)
         return self._now() <= signed + timedelta(seconds=int(given["X-Amz-Expires"]))
@@ -230,6 +247,14 @@ class Cloud:
         if request.headers.get("if-match", "*") not in {"*", found.etag}:
             return _refusal(412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
         return _content(found, request.headers.get("range", ""))
+
+
+def _told(refused: Refused) -> str:
+    """Return a refusal as the client of the storage words it: what it has noticed itself, or what it was answered."""
+    if not refused.code:
+        return refused.words
+    answer = "https response error StatusCode: 403, RequestID: , HostID: , api error"
+    return f"{answer} {refused.code}: {refused.words}"
 
 
 def _kept_key(path: Path) -> bytes:

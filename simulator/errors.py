@@ -153,6 +153,15 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     return ApiError(415, "UnsupportedMediaType", message)
 
 
+def not_acceptable() -> ApiError:
+    """406 for a client that takes nothing that the server can write."""
+    message = (
+        "only the following media types are accepted: application/json, application/yaml, "
+        "application/vnd.kubernetes.protobuf, application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+    )
+    return ApiError(406, "NotAcceptable", message, details={})
+
+
 def not_allowed() -> ApiError:
     """405 for a verb that a resource does not have."""
     message = "the server does not allow this method on the requested resource"
@@ -172,6 +181,11 @@ def internal(message: str) -> ApiError:
 def unavailable() -> ApiError:
     """503 for a server that cannot answer now."""
     return ApiError(503, "ServiceUnavailable", "the server is currently unable to handle the request")
+
+
+def timed_out() -> ApiError:
+    """504 for a write that took too long, mostly because of its webhooks."""
+    return ApiError(504, "Timeout", "Timeout: request did not complete within requested timeout - context deadline exceeded")
 
 
 def _about(kind: Kind, name: str) -> Document:

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from simulator.errors import ApiError, initializing, internal, unavailable
+from simulator.errors import ApiError, initializing, internal, timed_out, unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ CANNED: dict[int, Callable[[], ApiError]] = {
     429: initializing,
     500: lambda: internal("a fault that was ordered"),
     503: unavailable,
+    504: timed_out,
 }
 
 
@@ -57,6 +58,7 @@ class _Order:
     when: Matcher
     error: Callable[[], ApiError] | None
     """What the answer is; None when the answer is lost."""
+    after: float = 0.0
 
     def concerns(self, call: Call) -> bool:
         """Tell whether the order is about a request. A watch has no answer to lose: it has `cut_watches`."""
@@ -91,9 +93,12 @@ class Faults:
         """Let every request wait before it is handled; 0 ends it."""
         self.latency = seconds
 
-    def fail_next(self, count: int = 1, code: int = 500, *, when: Matcher = every_call) -> None:
-        """Answer the next requests that match with 429 ("storage is (re)initializing"), 500 or 503, unhandled."""
-        self._orders.append(_Order(count, when, CANNED[code]))
+    def fail_next(self, count: int = 1, code: int = 500, *, when: Matcher = every_call, after: float = 0.0) -> None:
+        """Answer the next requests that match with 429 ("storage is (re)initializing"), 500, 503 or 504, unhandled.
+
+        So many seconds later: a webhook that does not answer is waited for.
+        """
+        self._orders.append(_Order(count, when, CANNED[code], after))
 
     def lose_answers(self, count: int = 1, *, when: Matcher = every_call) -> None:
         """Handle the next requests that match, but break the connection instead of answering."""
@@ -131,20 +136,24 @@ class Faults:
         Raise ApiError where one was ordered, and Dropped when the server stops meanwhile.
         """
         self.calls.append(call)
-        if self.latency:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self.latency):
-                    await self._closing.wait()
+        await self._wait(self.latency)
         await self.pause()
         for order in self._orders:
             if order.concerns(call):
                 order.left -= 1
                 if order.left <= 0:
                     self._orders.remove(order)
+                await self._wait(order.after)
                 if order.error is not None:
                     raise order.error()
                 return True
         return False
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._closing.wait()
 
     async def pause(self) -> None:
         """Wait while the server hangs. Raise Dropped when it stops."""

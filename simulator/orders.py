@@ -5,6 +5,7 @@ from typing import Any
 
 from simulator.cloud import StorageError
 from simulator.documents import dig
+from simulator.errors import ApiError
 from simulator.fleet import Site
 from simulator.velero.faults import Flaw
 from simulator.velero.server import Velero
@@ -78,6 +79,13 @@ def _large_contents(site: Site, *, name: str, mebibytes: int = 256) -> int:
         raise OSError(str(error)) from error
 
 
+def _delete(site: Site, *, kind: str, name: str) -> None:
+    try:
+        site.cluster.store.delete(kind, name, site.cluster.velero_namespace)
+    except (ApiError, KeyError) as error:
+        raise OSError(str(error)) from error
+
+
 # The storage, which all clusters share
 
 
@@ -101,6 +109,15 @@ def _bucket_allow(site: Site, *, bucket: str) -> None:
     site.cloud.faults.denied.discard(bucket)
 
 
+def _bucket_lock(site: Site, *, bucket: str, key: str, secret: str) -> None:
+    site.cloud.make_bucket(bucket)
+    site.cloud.doors.lock(bucket, {key: secret})
+
+
+def _bucket_open(site: Site, *, bucket: str) -> None:
+    site.cloud.doors.open(bucket)
+
+
 def _storage_fail_puts(site: Site, *, count: int = 1, keys: str = "*") -> None:
     site.cloud.faults.fail_puts(count, keys)
 
@@ -111,6 +128,7 @@ def _storage_fail_puts(site: Site, *, count: int = 1, keys: str = "*") -> None:
 def _clear(site: Site) -> None:
     site.cluster.faults.clear()
     site.cloud.faults.clear()
+    site.cloud.doors.open_all()
     if site.velero:
         site.velero.faults.clear()
 
@@ -122,6 +140,7 @@ def _state(site: Site) -> dict[str, Any]:
         "open_watches": site.cluster.faults.open_watches, "revision": site.cluster.store.revision,
         "velero": {"running": velero.running, "stalled": velero.stalled} if velero else None,
         "storage_down": site.cloud.faults.down, "denied_buckets": sorted(site.cloud.faults.denied),
+        "locked_buckets": site.cloud.doors.locked,
     }  # fmt: skip
 
 
@@ -147,10 +166,13 @@ ORDERS: Mapping[str, Order] = {
     "partial-failure": _partial_failure,
     "upload-failure": _upload_failure,
     "large-contents": _large_contents,
+    "delete": _delete,
     "storage-down": _storage_down,
     "storage-up": _storage_up,
     "storage-slow": _storage_slow,
     "storage-fail-puts": _storage_fail_puts,
     "bucket-deny": _bucket_deny,
     "bucket-allow": _bucket_allow,
+    "bucket-lock": _bucket_lock,
+    "bucket-open": _bucket_open,
 }

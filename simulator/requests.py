@@ -15,6 +15,7 @@ from simulator.errors import (
     Cause,
     bad_request,
     invalid_options,
+    not_acceptable,
     not_allowed,
     too_large_body,
     unsupported_media_type,
@@ -27,6 +28,9 @@ BODY_LIMIT = 3 * 1024 * 1024
 MERGE_PATCH = "application/merge-patch+json"
 Query = Mapping[str, str]
 FieldValidation = Literal["Ignore", "Strict", "Warn"]
+Form = Literal["whole", "metadata"]
+
+_METADATA_ALONE = frozenset(("PartialObjectMetadata", "PartialObjectMetadataList"))
 
 _VERBS = {  # (method, whether the URL names an object): verb
     ("GET", True): "get", ("GET", False): "list", ("POST", False): "create", ("PUT", True): "update",
@@ -130,6 +134,23 @@ def sends_initial_events(query: Query) -> bool:
         why = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
         raise invalid_options("ListOptions", Cause("resourceVersionMatch", why, "FieldValueForbidden"))
     return True
+
+
+def form(accepted: str) -> Form:
+    """Read from the Accept header how much of objects the client wants: the first of its wishes that can be met.
+
+    Raise ApiError (406).
+    """
+    for wish in accepted.split(",") if accepted else ["*/*"]:
+        media_type, *rest = (part.strip() for part in wish.split(";"))
+        asked = dict(part.partition("=")[::2] for part in rest)
+        if media_type not in {"*/*", "application/*", "application/json"}:
+            continue
+        if "as" not in asked:
+            return "whole"
+        if asked["as"] in _METADATA_ALONE and (asked.get("g"), asked.get("v")) == ("meta.k8s.io", "v1"):
+            return "metadata"
+    raise not_acceptable()
 
 
 def refuse_dry_run(query: Query) -> None:

@@ -2,6 +2,7 @@
 
 import typer
 
+from leeward import filters
 from leeward.schedules import deleting, looking, switching, writing
 from leeward.session import command
 
@@ -9,7 +10,7 @@ app = typer.Typer(no_args_is_help=True, help="Have backups made by themselves, a
 
 command(app, "preview")(looking.preview)
 command(app, "create", more=writing.NEW)(writing.create)
-command(app, "list")(looking.list_)
+filters.register(app, looking.LIST, looking.FILTERS, looking.WORDS)
 command(app, "get")(looking.get)
 command(app, "describe")(looking.describe)
 command(app, "ticks")(looking.ticks)

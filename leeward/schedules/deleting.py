@@ -1,7 +1,5 @@
 """Deleting schedules, with the backups that they made or without: asked first, and followed until nothing is left."""
 
-import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,8 +13,7 @@ from leeward.columns import SCHEDULES
 from leeward.confirming import confirmed
 from leeward.errors import CliError, Exit
 from leeward.finding import path, schedules
-from leeward.following import follow
-from leeward.output import Shown
+from leeward.following import Pursuit, pursue
 from leeward.problems import ApiError
 from leeward.schedules import telling
 from leeward.schedules.arguments import AllOfCluster, NamesOrIds
@@ -129,24 +126,15 @@ async def _order(client: "Client", fate: Fate, delete_backups: bool | None) -> F
 
 async def _until_gone(session: Session, begin: list[Fate], patience: timedelta | None) -> tuple[list[Fate], bool]:
     """Follow what becomes of them. Returns what is known at the end, and whether that was in time."""
-    fates = begin
-    if all(fate.ended for fate in fates):
-        return fates, True
-    params = {"cluster": sorted({str(fate.schedule["cluster"]) for fate in fates}), "kind": ["schedule", "backup"]}
-    news = follow(session.client, params, fates, lambda f: _look(session.client, f), _heard)
-    try:
-        with Shown(session.output) as shown:
-            async with asyncio.timeout(patience.total_seconds() if patience is not None else None), contextlib.aclosing(news):
-                async for fates in news:
-                    shown.tell(_progress(fates))
-                    if all(fate.ended for fate in fates):
-                        return fates, True
-    except TimeoutError:
-        return fates, False
-    except asyncio.CancelledError:
-        session.output.say("no longer waiting, the deletion goes on")
-        raise
-    raise AssertionError("unreachable: following never ends by itself")
+    of: Pursuit[list[Fate]] = Pursuit(
+        params={"cluster": sorted({str(fate.schedule["cluster"]) for fate in begin}), "kind": ["schedule", "backup"]},
+        look=lambda fates: _look(session.client, fates),
+        heard=_heard,
+        settled=lambda fates: all(fate.ended for fate in fates),
+        progress=_progress,
+        left="no longer waiting, the deletion goes on",
+    )
+    return await pursue(session.client, session.output, begin, of, patience)
 
 
 async def _look(client: "Client", fates: list[Fate]) -> list[Fate]:

@@ -1,13 +1,15 @@
 """Looking at schedules: the list, one line, all that is known, every slot, and what an expression would mean."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from leeward import arguments, completion, finding, listing, words
+from leeward import arguments, completion, filters, finding, listing, words
 from leeward.arguments import InCluster
 from leeward.columns import SCHEDULES, TICKS
 from leeward.errors import CliError, Exit
+from leeward.filters import Filter
 from leeward.problems import ApiError
 from leeward.schedules import telling
 from leeward.schedules.arguments import NameOrId, NamesOrIds
@@ -19,63 +21,25 @@ _MOST = 100
 """Slots that one preview tells."""
 
 
-async def list_(
-    session: Session,
-    *,
-    cluster: Annotated[
-        list[str],
-        typer.Option("--cluster", "-c", metavar="CLUSTER", help="Of this cluster.", autocompletion=completion.clusters),
-    ] = [],  # noqa: B006 - Typer copies it
-    status: Annotated[
-        list[str],
-        typer.Option("--status", "-s", metavar="STATUS", help="With this status.", autocompletion=completion.schedule_statuses),
-    ] = [],  # noqa: B006 - as above
-    storage_location: Annotated[
-        list[str], typer.Option("--storage-location", metavar="LOCATION", help="Whose backups go there.")
-    ] = [],  # noqa: B006 - as above
-    managed_by: Annotated[
-        list[str], typer.Option("--managed-by", metavar="WHO", help="Kept by Leeward, or by Velero in a cluster.")
-    ] = [],  # noqa: B006 - as above
-    search: arguments.Search = None,
-    sort: Annotated[
-        str | None,
-        typer.Option(
-            "--sort", metavar="FIELDS", help="E.g. nextRunAt,name [API: name].", autocompletion=completion.schedule_sorts
-        ),
-    ] = None,
-    limit: arguments.Limit = None,
-    cursor: arguments.Cursor = None,
-    everything: arguments.All = False,
-    watch: arguments.Watch = False,
-) -> None:
-    """List the schedules of the whole fleet.
+FILTERS: Sequence[Filter] = (
+    filters.CLUSTER,
+    filters.status(completion.SCHEDULE_STATUSES, completion.schedule_statuses),
+    Filter("--storage-location", "storageLocation", "LOCATION", "Whose backups go there.", completion.locations),
+    Filter("--managed-by", "managedBy", "WHO", "Kept by Leeward, or by Velero in a cluster.", form=str.capitalize),
+    filters.SEARCH,
+    filters.sort("E.g. nextRunAt,name", "name", completion.schedule_sorts),
+)
+LIST = listing.Listing("/schedules", SCHEDULES, "schedules", kinds=("schedule",))
+WORDS = """List the schedules of the whole fleet.
 
-    Also those that Velero keeps itself. A filter given twice means either, different filters mean both.
-    """
-    params = {
-        "cluster": cluster,
-        "status": [completion.SCHEDULE_STATUSES.get(s.lower(), s) for s in status],
-        "storageLocation": storage_location,
-        "managedBy": [who.capitalize() for who in managed_by],
-        "search": search,
-        "sort": sort,
-        "limit": limit,
-        "cursor": cursor,
-    }
-    of = listing.Listing("/schedules", SCHEDULES, "schedules", kinds=("schedule",))
-    if watch:
-        await listing.watch(session, of, params, everything=everything)
-    else:
-        await listing.show(session, of, params, everything=everything)
+Also those that Velero keeps itself. A filter given twice means either, different filters mean both.
+"""
 
 
 async def get(session: Session, schedule: NameOrId, cluster: InCluster = None) -> None:
     """Show a schedule in one line; -o json has all of it."""
     found = await finding.schedule(session.client, schedule, cluster)
-    if session.output.table:
-        session.output.rows(SCHEDULES, [found])
-    else:
-        session.output.data(found)
+    session.output.one(SCHEDULES, found)
 
 
 async def describe(session: Session, schedule: NamesOrIds = None, *, cluster: InCluster = None) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from leeward import detail, scoping, words
+from leeward import specs, words
+from leeward.backups import scoping
 from leeward.columns import TICKS, dig, schedule_status, storage
 from leeward.output import Output
 from shared.runtime import clock
@@ -174,7 +175,7 @@ def _template(output: Output, item: Item) -> None:
             "Bucket": dig(item, "storageLocation", "bucket"),
             "Scope": scoping.told(template.get("scope")),
             "Labels": template.get("labels") or None,
-            **{title: value for title, value in detail.spec_of({"spec": spec}) if title != "Storage Location"},
+            **{title: value for title, value in specs.told({"spec": spec}, specs.BACKUP) if title != "Storage Location"},
         },
     )
 

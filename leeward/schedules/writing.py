@@ -5,8 +5,9 @@ from uuid import uuid4
 
 import typer
 
-from leeward import arguments, creating, words
+from leeward import arguments, words
 from leeward.arguments import InCluster, Patience
+from leeward.backups import writing as backups
 from leeward.errors import CliError, Exit, UnreachableError
 from leeward.finding import path
 from leeward.finding import schedule as find_schedule
@@ -64,9 +65,7 @@ async def edit(
     production: arguments.Production = False,
     non_production: arguments.NonProduction = False,
     from_file: arguments.FromFile = None,
-    unset: Annotated[
-        list[str], typer.Option("--unset", metavar="OPTION", help="What it usually is again, e.g. --unset ttl.")
-    ] = [],  # noqa: B006 - Typer copies it
+    unset: arguments.Unset = [],  # noqa: B006 - Typer copies it
     **fields: Any,
 ) -> None:
     """Change when a schedule runs, or the form of its backups.
@@ -77,7 +76,7 @@ async def edit(
     base = request_in(from_file, _PARTS) if from_file is not None else None
     found = await find_schedule(session.client, schedule, cluster)
     scopes = {"all_namespaces": all_namespaces, "production": production, "non_production": non_production}
-    changes, options = form.changes(found, {**fields, **scopes}, unset, base=base)
+    changes, options = form.CHANGE.of(found, {**fields, **scopes}, unset, base=base)
     if not changes:
         raise CliError(f"{telling.name(found)} is like that already: say what is to change", Exit.USAGE)
     try:
@@ -105,8 +104,8 @@ async def run(
     Also of one that is paused. Its slots stay as they are.
     """
     patience = arguments.patience(timeout, wait=wait)
-    order = creating.Order(schedule, name, "--name", deadline)
-    return await creating.by_schedule(session, order, cluster, idempotency_key, patience, wait=wait)
+    order = backups.Order(schedule, name, "--name", deadline)
+    return await backups.by_schedule(session, order, cluster, idempotency_key, patience, wait=wait)
 
 
 def _source(file: str | None) -> str | None:

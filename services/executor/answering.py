@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import hashlib
 import re
-from typing import Any, ClassVar, Protocol, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from services.executor.choices import NotYet, Refused
+from services.executor.backups.choices import NotYet, Refused
 from services.executor.kube import (
     AlreadyExistsError,
     ForbiddenError,
@@ -20,12 +22,12 @@ from services.executor.kube import (
     NotFoundError,
     Object,
 )
-from services.executor.observations import observed
 from services.executor.ports import Ports
+from services.executor.seeing.observations import observed
 from shared.contracts import subjects
 from shared.contracts.base import Wire
 from shared.contracts.envelope import Envelope, type_name
-from shared.contracts.events import Accepted, Finished, Rejected
+from shared.contracts.events import Accepted, Finished, Rejected, Step
 from shared.contracts.names import Noun
 from shared.contracts.notices import Notice
 from shared.contracts.refusals import Code, Refusal, refusal
@@ -47,8 +49,9 @@ class Done(Exception):  # noqa: N818 - an outcome
 class Task(Protocol[S]):
     """One command. Every part may be called any number of times, and makes one object in all."""
 
-    noun: ClassVar[Noun]
-    """What its object is called."""
+    @property
+    def noun(self) -> Noun:
+        """What its object is called."""
 
     async def find(self) -> Object | None:
         """Return the object that this command has already made.
@@ -69,11 +72,18 @@ class Task(Protocol[S]):
         """Make the object; it has been judged."""
 
 
-async def carry_out(ports: Ports, command: Envelope[Any], task: Task[S]) -> None:
+async def _nothing() -> None:
+    """Undo nothing."""
+
+
+async def carry_out(
+    ports: Ports, command: Envelope[Any], task: Task[S], undo: Callable[[], Awaitable[None]] = _nothing
+) -> None:
     """Carry out a command and say so; or say why not.
 
     Looks before it acts: into the record (answered before, even if the object is gone by now), then at the name (made
     before, but not reported; or taken by another). Only then does the deadline count: what is done is done, however late.
+    `undo` removes what was made on the way to an object that is not made; it is called before that is said.
     """
     operation = str(command.operationid)
     # Asked all at once, judged in order: what failed counts only if it comes to that.
@@ -84,33 +94,50 @@ async def carry_out(ports: Ports, command: Envelope[Any], task: Task[S]) -> None
         log.info("command was answered before", **{logging.OPERATION: operation, logging.CLUSTER: ports.cluster})
         return
     try:
-        made = _result(found) or await _make(ports, command, task, seen)
+        made = _found(found) or await _make(ports, command, task, seen)
     except Done as done:
         await publish(ports, command, "finished", Finished(succeeded=True, detail=str(done)))
         return
-    except NotYet as wait:
-        raise Retry(str(wait), after=wait.after) from wait
-    except (GoneError, InternalError) as passing:
-        if _late(ports, command):
-            await _refuse(ports, command, _deadline(ports, command))
-            return
-        raise Retry(str(passing)) from passing
-    except Refused as no:
-        await _refuse(ports, command, no.refusal)
+    except (NotYet, Refused, KubeError) as error:
+        no = end(ports, command, error)
+        await undo()
+        await refuse(ports, command, no)
         return
-    except KubeError as no:
-        await _refuse(ports, command, _words(ports.cluster, no))
-        return
+    await accept(ports, command, task.noun, made, _notices(task, seen))
+
+
+def end(ports: Ports, command: Envelope[Any], error: NotYet | Refused | KubeError) -> Refusal:
+    """Return the refusal in which an error ends a command.
+
+    Raises Retry for one that may be over in a moment.
+    """
+    match error:
+        case Refused():
+            return error.refusal
+        case NotYet():
+            raise Retry(str(error), after=error.after) from error
+        case GoneError() | InternalError():
+            if late(ports, command):
+                return deadline(ports, command)
+            raise Retry(str(error)) from error
+        case _:
+            return _words(ports.cluster, error)
+
+
+async def accept(ports: Ports, command: Envelope[Any], noun: Noun, made: Object, notices: list[Notice]) -> None:
+    """Say that the object of a command is there."""
     body = observed(made, await ports.epoch.current())
-    await publish(ports, command, "accepted", Accepted(noun=task.noun, object=body, notices=_notices(task, seen)))
-    log.info("command accepted", **{logging.OPERATION: operation, logging.CLUSTER: ports.cluster, logging.OBJECT: body.name})
+    await publish(ports, command, "accepted", Accepted(noun=noun, object=body, notices=notices))
+    facts = {logging.OPERATION: command.operationid, logging.CLUSTER: ports.cluster, logging.OBJECT: body.name}
+    log.info("command accepted", **facts)
 
 
 async def publish(ports: Ports, command: Envelope[Any], verb: str, data: Wire) -> None:
-    """Say what becomes of a command."""
+    """Say what becomes of a command; a step as often as it is told with other words."""
     operation = str(command.operationid)
+    telling = f"/{data.step}/{hashlib.sha256(data.words.encode()).hexdigest()[:16]}" if isinstance(data, Step) else ""
     envelope = Envelope[Wire](
-        id=f"{operation}/{verb}",
+        id=f"{operation}/{verb}{telling}",
         source=f"/clusters/{ports.cluster}/executor",
         type=type_name(Noun.OPERATION, verb),
         time=ports.clock(),
@@ -138,8 +165,8 @@ def _result(outcome: T | BaseException) -> T:
 
 
 async def _make(ports: Ports, command: Envelope[Any], task: Task[S], seen: S | BaseException) -> Object:
-    if _late(ports, command):
-        raise Refused(_awaited(task, seen) or _deadline(ports, command))
+    if late(ports, command):
+        raise Refused(_awaited(task, seen) or deadline(ports, command))
     surroundings = _result(seen)
     task.judge(surroundings)
     try:
@@ -149,6 +176,27 @@ async def _make(ports: Ports, command: Envelope[Any], task: Task[S], seen: S | B
         if found is None:
             raise Retry("the name was taken and free again within a moment", after=0.2) from None
         return found
+    except (GoneError, InternalError):
+        if late(ports, command) and (found := await _find(task)) is not None:
+            return found  # it was made nevertheless, and from now on nobody would look
+        raise
+
+
+async def _find(task: Task[S]) -> Object | None:
+    try:
+        return await task.find()
+    except KubeError as error:
+        return _found(error)
+
+
+def _found(outcome: Object | BaseException | None) -> Object | None:
+    """Return what a command has made, if it was found.
+
+    Raises Retry while the API server fails at looking: what may be there is not refused.
+    """
+    if isinstance(outcome, (GoneError, InternalError)):
+        raise Retry(str(outcome)) from outcome
+    return _result(outcome)
 
 
 def _notices(task: Task[S], seen: S | BaseException) -> list[Notice]:
@@ -159,7 +207,8 @@ def _notices(task: Task[S], seen: S | BaseException) -> list[Notice]:
     return []
 
 
-def _late(ports: Ports, command: Envelope[Any]) -> bool:
+def late(ports: Ports, command: Envelope[Any]) -> bool:
+    """Tell whether the time has passed in which a command could begin."""
     return command.expiresat is not None and ports.clock() > command.expiresat
 
 
@@ -175,12 +224,14 @@ def _awaited(task: Task[S], seen: S | BaseException) -> Refusal | None:
     return None
 
 
-def _deadline(ports: Ports, command: Envelope[Any]) -> Refusal:
-    deadline = command.expiresat.isoformat(timespec="seconds") if command.expiresat else ""
-    return refusal(Code.DEADLINE_EXCEEDED, deadline=deadline, cluster=ports.cluster)
+def deadline(ports: Ports, command: Envelope[Any]) -> Refusal:
+    """Return what is said when that time has passed."""
+    passed = command.expiresat.isoformat(timespec="seconds") if command.expiresat else ""
+    return refusal(Code.DEADLINE_EXCEEDED, deadline=passed, cluster=ports.cluster)
 
 
-async def _refuse(ports: Ports, command: Envelope[Any], reason: Refusal) -> None:
+async def refuse(ports: Ports, command: Envelope[Any], reason: Refusal) -> None:
+    """Say why a command is not carried out."""
     await publish(ports, command, "rejected", Rejected(refusal=reason))
     log.info("command refused", **{logging.OPERATION: command.operationid, logging.REASON: reason.code})
 

@@ -17,6 +17,9 @@ from services.executor.kube import KubeClient
 from services.executor.settings import ClusterSettings
 from shared.messaging.outcomes import Unavailable
 
+_CONNECTIONS = 512
+"""To one API server: more than commands that hold one each, and watches, together."""
+
 
 def _kubeconfig(path: Path | None) -> Any:
     """Return the kubeconfig, or what several that the environment names are together."""
@@ -39,14 +42,17 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 
 @contextlib.asynccontextmanager
-async def reach(cluster: ClusterSettings, timeout: float) -> AsyncGenerator[KubeClient]:
+async def reach(cluster: ClusterSettings, timeout: float, writing: float) -> AsyncGenerator[KubeClient]:
     """Open a client for the cluster; nothing is sent yet, so that a cluster that is away does not matter here.
+
+    `timeout` and `writing` in seconds, see KubeClient.
 
     Raises Unavailable when the kubeconfig, its context or the service account cannot be read: they may appear later.
     """
     configuration = Configuration()
     # Looked up for every request, in a thread, although the environment of a process does not change.
     configuration.client_session_kwargs = {"trust_env": bool(getproxies())}
+    configuration.connection_pool_maxsize = _CONNECTIONS
     configuration.retries = None  # when to try again is decided in one place, and that is not the client
     try:
         if cluster.in_cluster:
@@ -62,7 +68,7 @@ async def reach(cluster: ClusterSettings, timeout: float) -> AsyncGenerator[Kube
         raise Unavailable(f"cluster {cluster.id}", f"cannot be configured: {error}") from error
     try:
         async with ApiClient(configuration) as api:
-            yield KubeClient(api, cluster.id, cluster.namespace, timeout)
+            yield KubeClient(api, cluster.id, cluster.namespace, timeout, writing)
     finally:
         if renewing:
             renewing.cancel()

@@ -17,14 +17,16 @@ class ClusterEpoch:
     kube: Kube
     epochs: Epochs
     clock: Clock
+    uid: str | None = None
+    """Of the namespace kube-system: what tells one cluster from another."""
     _known: int | None = None
 
     async def list(self, kind: Kind) -> tuple[Listed, int]:
         """List a kind and find out which epoch the result, and what is watched from it on, belongs to."""
         before = await self.epochs.read(self.cluster)
         root = await self.kube.get(NAMESPACES, "kube-system")
+        uid = self.uid = str(root["metadata"]["uid"])
         listed = await self.kube.list(kind)
-        uid = str(root["metadata"]["uid"])
         known = await self.epochs.after_list(self.cluster, before, uid, listed.resource_version, self.clock())
         self._known = known.epoch
         return listed, known.epoch

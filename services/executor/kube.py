@@ -1,12 +1,12 @@
 """A small port to one Kubernetes API server: plain dicts in and out, typed errors, nothing of the client library beyond here.
 
-Anything that may be different in a moment (no connection, no answer in time, 401, 429, 5xx) is Unavailable; whatever will
-not change by asking again is a KubeError.
+Anything that may be different in a moment (no connection, no answer in time, 401, 429, 5xx) is Unavailable. What concerns one
+object is a KubeError: mostly it will not change by asking again; InternalError may.
 """
 
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,9 @@ Object = dict[str, Any]
 """A Kubernetes object as JSON has it."""
 
 _PAGE = 500
+_JSON, _MERGE = "application/json", "application/merge-patch+json"
+_NAMES = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,{_JSON}"
+"""A list of what has names, without the rest of it; a server that cannot gives all of it."""
 _WATCH_SECONDS = 290
 _BAD_REQUEST, _SERVER = 400, 500
 _UNAUTHORIZED, _INTERNAL = 401, 500
@@ -47,11 +50,14 @@ LOCATIONS = Kind("velero.io", "v1", "backupstoragelocations", "BackupStorageLoca
 SNAPSHOT_LOCATIONS = Kind("velero.io", "v1", "volumesnapshotlocations", "VolumeSnapshotLocation")
 DELETE_REQUESTS = Kind("velero.io", "v1", "deletebackuprequests", "DeleteBackupRequest")
 SCHEDULES = Kind("velero.io", "v1", "schedules", "Schedule")
+RESTORES = Kind("velero.io", "v1", "restores", "Restore")
+BACKUP_REPOSITORIES = Kind("velero.io", "v1", "backuprepositories", "BackupRepository")
 DOWNLOAD_REQUESTS = Kind("velero.io", "v1", "downloadrequests", "DownloadRequest")
 POD_VOLUME_BACKUPS = Kind("velero.io", "v1", "podvolumebackups", "PodVolumeBackup")
 DATA_UPLOADS = Kind("velero.io", "v2alpha1", "datauploads", "DataUpload")
 STATUS_REQUESTS = Kind("velero.io", "v1", "serverstatusrequests", "ServerStatusRequest")
 CONFIG_MAPS = Kind("", "v1", "configmaps", "ConfigMap")
+SECRETS = Kind("", "v1", "secrets", "Secret")
 PODS = Kind("", "v1", "pods", "Pod")
 NAMESPACES = Kind("", "v1", "namespaces", "Namespace", namespaced=False)
 
@@ -72,6 +78,10 @@ class AlreadyExistsError(KubeError):
     """The name is taken."""
 
 
+class ConflictError(KubeError):
+    """The object is not the one that was to be changed any more."""
+
+
 class ForbiddenError(KubeError):
     """We are known and not allowed."""
 
@@ -88,7 +98,7 @@ class GoneError(KubeError):
     """The resource version is too old to watch from: list again."""
 
 
-_FINAL: dict[int, type[KubeError]] = {403: ForbiddenError, 404: NotFoundError, 409: KubeError, 410: GoneError}
+_FINAL: dict[int, type[KubeError]] = {403: ForbiddenError, 404: NotFoundError, 409: ConflictError, 410: GoneError}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +135,37 @@ class Kube(Protocol):
     async def create(self, kind: Kind, body: Object) -> Object:
         """Create an object; fields that the server does not know are an InvalidError, never dropped."""
 
+    async def patch(self, kind: Kind, name: str, body: Object) -> Object:
+        """Change an object by a JSON merge patch. With `metadata.resourceVersion` in it only that very version is changed.
+
+        Raises ConflictError when it is another by now; as `create` does for fields that the server does not know.
+        """
+
     async def delete(self, kind: Kind, name: str) -> None:
         """Delete an object; it may be gone already."""
 
     async def read(self, path: str) -> Object:
         """Return what a path outside the kinds answers, such as `/version`."""
 
+    async def everywhere(self, path: str, most: int, *, whole: bool = False) -> Sequence[Object]:
+        """Return the objects that a path lists, of any kind and namespace, as far as one more than `most`.
+
+        Of each only the metadata, unless `whole`.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class KubeClient:
-    """The port over the official client's asyncio part. `timeout` in seconds for everything but watches."""
+    """The port over the official client's asyncio part.
+
+    `timeout` in seconds for everything but watches, and but the answer to what is written, for which it is `writing`.
+    """
 
     api: ApiClient
     cluster: str
     namespace: str
     timeout: float = 5.0
+    writing: float = 45.0
 
     async def get(self, kind: Kind, name: str) -> Object:
         """See Kube."""
@@ -179,6 +205,10 @@ class KubeClient:
         """See Kube."""
         return await self._json("POST", self._path(kind), {"fieldValidation": "Strict"}, body)
 
+    async def patch(self, kind: Kind, name: str, body: Object) -> Object:
+        """See Kube."""
+        return await self._json("PATCH", f"{self._path(kind)}/{name}", {"fieldValidation": "Strict"}, body)
+
     async def delete(self, kind: Kind, name: str) -> None:
         """See Kube."""
         with contextlib.suppress(NotFoundError):
@@ -188,15 +218,34 @@ class KubeClient:
         """See Kube."""
         return await self._json("GET", path)
 
+    async def everywhere(self, path: str, most: int, *, whole: bool = False) -> Sequence[Object]:
+        """See Kube."""
+        items: list[Object] = []
+        query = {"limit": str(_PAGE)}
+        while True:
+            page = await self._json("GET", path, query, accept=_JSON if whole else _NAMES)
+            items += page.get("items") or []
+            more = (page.get("metadata") or {}).get("continue")
+            if not more or len(items) > most:
+                return items[: most + 1]
+            query["continue"] = str(more)
+
     def _path(self, kind: Kind) -> str:
         root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         return f"{root}/namespaces/{self.namespace}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
 
-    async def _json(self, method: str, path: str, query: Mapping[str, str] | None = None, body: Object | None = None) -> Object:
-        limits = aiohttp.ClientTimeout(total=self.timeout)
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        accept: str = _JSON,
+    ) -> Object:
+        limits = aiohttp.ClientTimeout(total=self.timeout if method == "GET" else self.writing, sock_connect=self.timeout)
         facts = {"http.request.method": method, "url.path": path, "leeward.cluster": self.cluster}
         with tracing.child(f"kubernetes {method}", facts, tracing.CLIENT) as span:
-            async with self._request(method, path, query or {}, body, limits) as response:
+            async with self._request(method, path, query or {}, body, limits, accept) as response:
                 span.set_attribute("http.response.status_code", response.status)
                 await self._check(response)
                 with self._answering():
@@ -204,14 +253,20 @@ class KubeClient:
 
     @contextlib.asynccontextmanager
     async def _request(
-        self, method: str, path: str, query: Mapping[str, str], body: Object | None, limits: aiohttp.ClientTimeout
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None,
+        limits: aiohttp.ClientTimeout,
+        accept: str = _JSON,
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         with self._answering():
             request = await self.api.param_serialize(
                 method=method,
                 resource_path=path,
                 query_params=list(query.items()),
-                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                header_params={"Accept": accept, "Content-Type": _MERGE if method == "PATCH" else _JSON},
                 body=body,
                 auth_settings=["BearerToken"],
             )
@@ -231,7 +286,9 @@ class KubeClient:
             status = json.loads(text)
         except ValueError:
             status = None
-        raise self._failure(response.status, status if isinstance(status, dict) else {"message": text[:500]})
+        facts = status if isinstance(status, dict) else {"message": text[:500]}
+        ended = response.method != "GET" and facts.get("reason") == "Timeout"  # it ends a write itself, after 34 s
+        raise self._failure(_INTERNAL if ended else response.status, facts)
 
     def _failure(self, code: int, status: Object) -> Exception:
         message = str(status.get("message") or f"HTTP {code}")[:2000]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.contracts import ids, names
-from shared.contracts.commands import BackupCreate, BackupDelete, ScheduleTrigger
+from shared.contracts.commands import BackupCreate, BackupDelete, RestoreCreate, ScheduleTrigger
 from shared.contracts.envelope import Envelope
 
 Object = dict[str, Any]
@@ -93,6 +93,76 @@ def deletion(command: Envelope[BackupDelete], backup: Mapping[str, Any], namespa
     }
 
 
+def modifiers_name(command: Envelope[RestoreCreate]) -> str:
+    """Return what the ConfigMap with a command's resource modifiers is called."""
+    return f"leeward-modifiers-{command.operationid}"
+
+
+def modifiers(command: Envelope[RestoreCreate], namespace: str) -> Object:
+    """Build the ConfigMap with a command's resource modifiers: one key, as Velero wants it, and JSON, which is YAML, too."""
+    order = command.data
+    if order.modifiers is None:
+        raise ValueError("a restore without modifiers has no ConfigMap")
+    rules = _said(order.modifiers.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": modifiers_name(command),
+            "namespace": namespace,
+            "labels": {
+                names.LABEL_CLUSTER: command.cluster,
+                names.LABEL_OPERATION_ID: str(command.operationid),
+                names.LABEL_LOCATION: valid_name(order.name),
+            },
+        },
+        "data": {"modifiers.yaml": json.dumps(rules, indent=1, ensure_ascii=False)},
+    }
+
+
+def owned_by(restore: Mapping[str, Any]) -> Object:
+    """Build the patch by which an object goes together with a Restore."""
+    meta = restore["metadata"]
+    owner = {"apiVersion": "velero.io/v1", "kind": "Restore", "name": meta["name"], "uid": meta["uid"]}
+    return {"metadata": {"ownerReferences": [owner]}}
+
+
+def restore(command: Envelope[RestoreCreate], namespace: str) -> Object:
+    """Build the Restore of a command.
+
+    Without a status and without nulls, as a Backup is; of the two sources only the backup: Velero takes one. What is empty
+    means the same as what is absent, but for `restoreStatus`, which restores the status of every kind when it is empty.
+    """
+    order = command.data
+    spec = {
+        **order.spec.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "backupName": order.source.name,
+        **({"resourceModifier": {"kind": "configmap", "name": modifiers_name(command)}} if order.modifiers else {}),
+    }
+    schedule = order.schedule
+    return {
+        "apiVersion": "velero.io/v1",
+        "kind": "Restore",
+        "metadata": {
+            "name": order.name,
+            "namespace": namespace,
+            "labels": {
+                **order.labels,
+                names.LABEL_CLUSTER: command.cluster,
+                names.LABEL_OPERATION_ID: str(command.operationid),
+                names.LABEL_BACKUP_ID: order.source.id,
+                names.LABEL_BACKUP_CLUSTER: order.source.cluster,
+                **({names.LABEL_SCHEDULE_ID: schedule.id, names.LABEL_VELERO_SCHEDULE: schedule.name} if schedule else {}),
+            },
+            "annotations": {
+                names.ANNOTATION_CREATED_BY: str(command.principal or ""),
+                names.ANNOTATION_NAME: order.name,
+            },
+        },
+        "spec": {key: value for key, value in spec.items() if not _is_empty(value)},
+    }
+
+
 def valid_name(name: str) -> str:
     """Return a name as Velero writes it into a label: a long one is cut, and told apart by a hash."""
     if len(name) <= _LONGEST_LABEL:
@@ -145,6 +215,23 @@ def ids_of(obj: Mapping[str, Any], cluster: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def owner_of(obj: Mapping[str, Any]) -> str | None:
+    """Return the cluster in which Leeward has made an object; None for one that it has not made."""
+    meta = obj.get("metadata") or {}
+    return (meta.get("labels") or {}).get(names.LABEL_CLUSTER) if _marks_are_its_own(obj) else None
+
+
+def restore_ids_of(obj: Mapping[str, Any], cluster: str) -> frozenset[str]:
+    """Return every id by which people of this cluster may know a Restore."""
+    meta = obj.get("metadata") or {}
+    labels = meta.get("labels") or {}
+    uid = str(meta.get("uid") or "")
+    found = {ids.restore_id(cluster, str(meta.get("namespace") or ""), str(meta.get("name") or ""), uid)}
+    if _marks_are_its_own(obj) and labels.get(names.LABEL_CLUSTER) == cluster and labels.get(names.LABEL_OPERATION_ID):
+        found.add(str(labels[names.LABEL_OPERATION_ID]))
+    return frozenset(found)
+
+
 def _marks_are_its_own(obj: Mapping[str, Any]) -> bool:
     """Tell whether what an object carries of ours is about itself, and not about one of another name that it is a copy of."""
     meta = obj.get("metadata") or {}
@@ -154,6 +241,13 @@ def _marks_are_its_own(obj: Mapping[str, Any]) -> bool:
 def _labels_of_schedule(order: BackupCreate) -> dict[str, str]:
     origin = order.schedule
     return {names.LABEL_SCHEDULE_ID: origin.id, names.LABEL_VELERO_SCHEDULE: origin.name} if origin else {}
+
+
+def _said(value: Any) -> Any:
+    """Return a value without anything empty in it."""
+    if isinstance(value, dict):
+        return {key: told for key, part in value.items() if not _is_empty(told := _said(part))}
+    return [_said(part) for part in value] if isinstance(value, list) else value
 
 
 def _is_empty(value: Any) -> bool:

@@ -1,11 +1,15 @@
 """What carrying out commands needs of the world."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from services.executor.kinds import KindMemory
 from services.executor.kube import Kube
+from services.executor.locations.sealing import Sealing
+from services.executor.restores.struggles import Struggle
+from services.executor.settings import Restoring
 from shared.contracts.envelope import Envelope
 from shared.contracts.events import Answer
 from shared.messaging.publisher import Publishes
@@ -21,6 +25,12 @@ class Remembers(Protocol):
     async def begun(self, cluster: str, operation_id: str) -> Envelope[Any] | None:
         """Return the last step of this operation that was told, if one was."""
 
+    async def said(self, cluster: str, operation_id: str, verb: str) -> Envelope[Any] | None:
+        """Return what was last said to this operation in this way, if anything was: `accepted`, `rejected`, `finished`."""
+
+    async def measured(self, cluster: str, uid: str, noun: str = "backup") -> Envelope[Any] | None:
+        """Return what was last found out about a backup or restore that has ended, if anything was."""
+
 
 class KnowsEpoch(Protocol):
     """Which epoch of a cluster observations belong to now."""
@@ -34,15 +44,23 @@ class KnowsEpoch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What handlers need: one cluster's API server, what is known of the cluster, a voice, a memory and the time."""
+    """What handlers need: one cluster's API server, what is known of the cluster, its key, a voice, a memory and the time."""
 
     cluster: str
     namespace: str
     kube: Kube
     kinds: KindMemory
+    sealing: Sealing
     velero: Callable[[], Answer]
     """When Velero last answered."""
     publisher: Publishes
     record: Remembers
     epoch: KnowsEpoch
     clock: Clock
+    restoring: Restoring = field(default_factory=Restoring)
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from the look at which restores run until one more is made: two into one namespace must see each other."""
+    placing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The same for storage locations: two that write into one place must see each other."""
+    struggles: dict[str, Struggle] = field(default_factory=dict)
+    """What goes wrong with restores from other clusters, by operation."""

@@ -73,6 +73,39 @@ class Measuring(BaseModel):
     """How long the object storage may take for one piece."""
 
 
+class Restoring(BaseModel):
+    """How long a restore from another cluster waits at each step, in seconds; for its own end it waits as long as it takes.
+
+    Velero lists a bucket once a minute, and tries a storage location that it cannot use at least twice before that is believed.
+    """
+
+    available: float = 120.0
+    """For Velero to validate the storage location through which the backup is read."""
+    settled: float = 15.0
+    """After so long Velero has looked at a location that was made for this at least twice: what it says then is believed."""
+    found: float = 300.0
+    """For Velero to find the backup in it."""
+    failing: float = 120.0
+    """For the API server to make what it fails at: a webhook that does not answer, say."""
+    looked_into: float = 120.0
+    """For log, results and counts to be read, before the way to them is removed."""
+    cleaned: float = 120.0
+    """For what was made to be gone."""
+    sweep: float = 3600.0
+    """Between two searches for what could not be removed in that time."""
+    look: float = 2.0
+    """Between two looks."""
+
+
+class Surveying(BaseModel):
+    """How far it is looked before a restore."""
+
+    most_bytes: int = 256 * 1024 * 1024
+    """Of a tarball, packed and unpacked: a larger one is not read."""
+    most_objects: int = 10_000
+    """Of one kind that are listed in a cluster."""
+
+
 class Settings(ServiceSettings):
     """What an executor can be told. LEEWARD_CLUSTERS is a JSON list: `[{"id": "eu1", "kubeconfig": "…", "context": "…"}]`."""
 
@@ -80,9 +113,13 @@ class Settings(ServiceSettings):
     clusters: list[ClusterSettings]
     rhythm: Rhythm = Rhythm()
     measuring: Measuring = Measuring()
+    restoring: Restoring = Restoring()
+    surveying: Surveying = Surveying()
     patience: Patience = Patience()
     timeout: float = 5.0
     """Seconds after which an API server that has not answered counts as away."""
+    writing: float = 45.0
+    """Seconds after which one that has not answered a write does: it ends one itself after 34, having asked its webhooks."""
     lease_ttl: float = 15.0
 
     @model_validator(mode="after")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import structlog
 
-from services.gateway import departures
 from services.gateway.app import build
 from services.gateway.auth import Role, Tokens, TokensFileError, add_token
 from services.gateway.bus import Bus
 from services.gateway.fleet import Fleet
 from services.gateway.ports import Ports
+from services.gateway.schedules import departures
 from services.gateway.settings import Settings
 from services.gateway.store import opened
 from services.gateway.waiting import Feed

@@ -11,23 +11,34 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from services.gateway import (
-    artifacts,
-    backups,
-    clusters,
-    creating,
-    deleting,
-    described,
-    events,
-    fromschedule,
-    operations,
-    problems,
-    schedules,
-    scheduling,
+from services.gateway.artifacts.serving import restores as restores_artifacts
+from services.gateway.artifacts.serving import router as backups_artifacts
+from services.gateway.backups.creating import router as backups_creating
+from services.gateway.backups.deleting import router as backups_deleting
+from services.gateway.backups.looking import router as backups_looking
+from services.gateway.clusters.looking import router as clusters_looking
+from services.gateway.clusters.registering import router as clusters_registering
+from services.gateway.events import router as events
+from services.gateway.listing.paging import CursorError
+from services.gateway.listing.queries import SortError
+from services.gateway.locations.deleting import router as locations_deleting
+from services.gateway.locations.forms import (
+    ChangeSnapshotLocation,
+    ChangeStorageLocation,
+    CreateSnapshotLocation,
+    CreateStorageLocation,
 )
-from services.gateway.edge import Edge, internal_error
+from services.gateway.locations.looking import router as locations_looking
+from services.gateway.locations.writing import router as locations_writing
+from services.gateway.operations import router as operations
 from services.gateway.ports import API, Ports
-from services.gateway.problems import FieldError, ProblemError, unavailable
+from services.gateway.restores.creating import router as restores_creating
+from services.gateway.restores.deleting import router as restores_deleting
+from services.gateway.restores.forms import CreateRestore, DeleteRestores
+from services.gateway.restores.looking import router as restores_looking
+from services.gateway.schedules.fromschedule import router as schedules_backups
+from services.gateway.schedules.looking import router as schedules_looking
+from services.gateway.schedules.writing import router as schedules_writing
 from services.gateway.schemas import (
     BackupFromSchedule,
     ClusterSettings,
@@ -41,24 +52,35 @@ from services.gateway.schemas import (
     ScopeRequest,
     SkipSlots,
 )
-from services.gateway.traced import Traced
-from services.gateway.validation import field_error
+from services.gateway.validation import InvalidRequestError, NotJsonError, field_error
+from services.gateway.web import described, problems
+from services.gateway.web.answers import problem_of
+from services.gateway.web.edge import Edge, internal_error
+from services.gateway.web.problems import FieldError, ProblemError, unavailable
+from services.gateway.web.traced import Traced
 from shared.messaging.outcomes import Unavailable
 from shared.runtime import tracing
 from shared.runtime.http import health_routes
 
 ROUTERS = (
-    creating.router,
-    backups.router,
-    deleting.router,
-    artifacts.router,
-    schedules.router,
-    scheduling.router,
-    fromschedule.router,
-    clusters.router,
-    clusters.locations,
-    operations.router,
-    events.router,
+    backups_creating,
+    backups_looking,
+    backups_deleting,
+    backups_artifacts,
+    restores_creating,
+    restores_looking,
+    restores_deleting,
+    restores_artifacts,
+    schedules_looking,
+    schedules_writing,
+    schedules_backups,
+    clusters_looking,
+    clusters_registering,
+    locations_looking,
+    locations_writing,
+    locations_deleting,
+    operations,
+    events,
 )
 BODIES = (
     CreateBackup,
@@ -71,6 +93,12 @@ BODIES = (
     RegisterCluster,
     ClusterSettings,
     ScopeRequest,
+    CreateStorageLocation,
+    ChangeStorageLocation,
+    CreateSnapshotLocation,
+    ChangeSnapshotLocation,
+    CreateRestore,
+    DeleteRestores,
     ProblemDocument,
 )
 """What handlers read themselves, strictly, and FastAPI therefore does not know of."""
@@ -91,12 +119,14 @@ def build(ports: Ports) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.ports = ports
-    for router in ROUTERS:
-        app.include_router(router)
+    # As they are, not by include_router: it would make each of them anew while the first request waits.
+    app.router.routes.extend(route for router in ROUTERS for route in router.routes)
     app.router.routes.extend([*health_routes(ports.health), Route("/problems/{slug}", _problem_page)])
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(Unavailable, _unavailable)
     app.add_exception_handler(RequestValidationError, _invalid_query)
+    for unread in (NotJsonError, InvalidRequestError, CursorError, SortError):
+        app.add_exception_handler(unread, _unread)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _fault)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # the way that FastAPI documents
@@ -112,6 +142,10 @@ async def _problem_page(request: Request) -> Response:
 async def _problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)  # noqa: S101 - registered for nothing else
     return error.response()
+
+
+async def _unread(_request: Request, error: Exception) -> Response:
+    return problem_of(error).response()
 
 
 async def _unavailable(_request: Request, error: Exception) -> Response:

@@ -4,21 +4,29 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Query
 from starlette.responses import Response
 
 from services.gateway.fleet import Fleet
-from services.gateway.ports import API, EventQuery, Given, Viewer
-from services.gateway.problems import FieldError, ProblemError
+from services.gateway.listing.filters import Nothing, Text
+from services.gateway.ports import API, Given, Viewer
 from services.gateway.settings import EventSettings
-from services.gateway.streaming import PatientStream
 from services.gateway.waiting import Event, Interest, Subscription
+from services.gateway.web.problems import FieldError, ProblemError
+from services.gateway.web.streaming import PatientStream
 
 router = APIRouter(prefix=f"{API}/events", tags=["events"])
 
-KINDS = ("backup", "schedule", "restore", "cluster", "location", "operation")
+KINDS = ("backup", "schedule", "restore", "cluster", "location", "snapshotlocation", "operation")
 _KEEPALIVE = b": alive\n\n"
 _RETRY_MILLISECONDS = 2000
+
+
+class EventQuery(Nothing):
+    """Filters of `GET /events`."""
+
+    cluster: list[Text] = []
+    kind: list[Text] = []
 
 
 class EventStream(PatientStream):
@@ -34,7 +42,7 @@ class EventStream(PatientStream):
     response_class=EventStream,
 )
 async def events(
-    ports: Given, _who: Viewer, query: EventQuery, last_event_id: Annotated[str | None, Header()] = None
+    ports: Given, _who: Viewer, query: Annotated[EventQuery, Query()], last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """Follow changes: `event` is the kind, `data` the item as its list shows it, `id` (opaque) where to resume.
 

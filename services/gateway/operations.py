@@ -4,10 +4,10 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from services.gateway import reading
-from services.gateway.answers import model
-from services.gateway.described import told
 from services.gateway.ports import API, Given, NoQuery, Ports, Viewer
-from services.gateway.problems import ProblemError
+from services.gateway.web.answers import model
+from services.gateway.web.described import told
+from services.gateway.web.problems import ProblemError
 from shared.contracts.ids import is_token
 from shared.contracts.views import OperationItem
 

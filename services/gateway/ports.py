@@ -6,18 +6,17 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from services.gateway import queries
 from services.gateway.auth import ANONYMOUS, Principal, Role, Tokens
 from services.gateway.bus import Bus
 from services.gateway.fleet import Fleet
-from services.gateway.problems import ProblemError
 from services.gateway.settings import Settings
 from services.gateway.sharing import Shared
 from services.gateway.store import Store
 from services.gateway.waiting import Feed
+from services.gateway.web.problems import ProblemError
 from shared.runtime.clock import Clock
 from shared.runtime.health import Health
 
@@ -97,13 +96,6 @@ async def _no_query(request: Request) -> None:
 
 
 NoQuery = Annotated[None, Depends(_no_query)]
-BackupQuery = Annotated[queries.BackupQuery, Query()]
-LocationQuery = Annotated[queries.LocationQuery, Query()]
-ScheduleQuery = Annotated[queries.ScheduleQuery, Query()]
-TickQuery = Annotated[queries.TickQuery, Query()]
-DeletionQuery = Annotated[queries.DeletionQuery, Query()]
-PageQuery = Annotated[queries.PageQuery, Query()]
-EventQuery = Annotated[queries.EventQuery, Query()]
 
 
 async def body_of(request: Request, media_types: frozenset[str] = _JSON) -> bytes:

@@ -6,17 +6,20 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from services.gateway.environments import Held, environment, environments
+from services.gateway.clusters.environments import Held, environment, environments
 from services.gateway.schemas import ClusterNamespace, ClusterSettings, ClusterView
 from shared.contracts.base import Wire
+from shared.contracts.commands import RestoreCreate
 from shared.contracts.documents import from_document
 from shared.contracts.envelope import TYPE_PREFIX, TYPE_SUFFIX, Envelope
-from shared.contracts.events import KindInfo, NamespaceInfo
+from shared.contracts.events import KindInfo, NamespaceInfo, SealingKey
 from shared.contracts.phases import ClusterStatus, OperationState
 from shared.contracts.selectors import Environments
-from shared.contracts.views import BackupDetail, ClusterItem, OperationItem
+from shared.contracts.views import BackupDetail, ClusterItem, OperationItem, RestoreDetail
 
 V = TypeVar("V", bound=Wire)
+D = TypeVar("D", BackupDetail, RestoreDetail)
+NOUNS: dict[type[Wire], str] = {BackupDetail: "backup", RestoreDetail: "restore"}
 Document = Mapping[str, Any]
 
 
@@ -39,7 +42,12 @@ def view(model: type[V], document: Any) -> V:
 
 
 def backup_detail(document: Document, transitions: Iterable[Document]) -> BackupDetail:
-    """Return a backup with all that is known of it; an unreadable detail leaves what the list shows, and says so.
+    """Return a backup with all that is known of it, as `detail` does."""
+    return detail(BackupDetail, document, transitions)
+
+
+def detail(model: type[D], document: Document, transitions: Iterable[Document]) -> D:
+    """Return a thing with all that is known of it; an unreadable detail leaves what the list shows, and says so.
 
     Raises UnreadableError when not even that can be read.
     """
@@ -48,13 +56,13 @@ def backup_detail(document: Document, transitions: Iterable[Document]) -> Backup
         raise UnreadableError("no item")
     facts = {"transitions": _history(document, item, transitions), "asOf": document.get("asOf")}
     try:
-        return view(BackupDetail, {**item, **(document.get("detail") or {}), **facts})
+        return view(model, {**item, **(document.get("detail") or {}), **facts})
     except (UnreadableError, TypeError) as error:
-        return view(BackupDetail, {**item, "unreadable": f"the record of this backup: {error}"})
+        return view(model, {**item, "unreadable": f"the record of this {NOUNS[model]}: {error}"})
 
 
 def _history(document: Document, item: Document, transitions: Iterable[Document]) -> list[Document]:
-    """Return the changes of a backup, also those that its row tells already and its history does not yet.
+    """Return the changes of a thing, also those that its row tells already and its history does not yet.
 
     Status writes a row first, because people wait for it. What it has not announced lies in the row, with its time; a phase
     that is not in the history was seen when the row was last told anything.
@@ -80,6 +88,7 @@ def queued(command: Envelope[Any]) -> OperationItem:
         cluster=command.cluster,
         principal=command.principal,
         state=OperationState.QUEUED,
+        findings=command.data.findings if isinstance(command.data, RestoreCreate) else [],
         created_at=command.time,
         deadline=command.expiresat,
     )
@@ -157,6 +166,15 @@ def inventory(state: Document | None) -> Held | None:
         rows[found.name] = found.labels
     held = (state or {}).get("inventory")
     return Held(rows, told, isinstance(held, Mapping) and held.get("truncated") is True)
+
+
+def sealing_key(state: Document | None) -> SealingKey | None:
+    """Return the key to which a cluster wants credentials sealed; None if it has told none that can be read."""
+    held = (state or {}).get("inventory")
+    try:
+        return view(SealingKey, held.get("sealingKey")) if isinstance(held, Mapping) else None
+    except UnreadableError:
+        return None
 
 
 def kinds(state: Document | None) -> dict[str, KindInfo]:

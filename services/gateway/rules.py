@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.gateway.problems import FieldError, escape
+from services.gateway.web.problems import FieldError, escape
 from shared.contracts.backupspec import DEFAULT_CSI_SNAPSHOT_TIMEOUT, BackupSpec, Labels
 from shared.contracts.base import Wire
 from shared.contracts.durations import GoDuration, parse
@@ -113,12 +113,13 @@ RESOURCE_LISTS = (
 
 def _resource_lists(spec: BackupSpec) -> Iterator[Finding]:
     for included, excluded, all_excludable in RESOURCE_LISTS:
-        yield from _list_pair(included, _field(spec, included), excluded, _field(spec, excluded), all_excludable=all_excludable)
+        yield from list_pair(included, _field(spec, included), excluded, _field(spec, excluded), all_excludable=all_excludable)
 
 
-def _list_pair(
+def list_pair(
     included: str, includes: Sequence[str], excluded: str, excludes: Sequence[str], *, all_excludable: bool
 ) -> Iterator[Finding]:
+    """Find what cannot be in two lists of kinds, one of which takes out of the other."""
     if "*" in includes and len(includes) > 1:
         yield f"/{included}/{includes.index('*')}", "'*' must stand alone"
     if "*" in excludes:
@@ -129,10 +130,11 @@ def _list_pair(
             yield where, "'*' must stand alone"
         elif includes:
             yield where, f"'*' leaves nothing of {included}"
-    yield from _in_both(includes, excluded, excludes)
+    yield from in_both(includes, excluded, excludes)
 
 
-def _in_both(includes: Sequence[str], excluded: str, excludes: Sequence[str]) -> Iterator[Finding]:
+def in_both(includes: Sequence[str], excluded: str, excludes: Sequence[str]) -> Iterator[Finding]:
+    """Find what is in both lists."""
     both = frozenset(includes) - {"*"}
     for i, name in enumerate(excludes):
         if name in both:
@@ -143,8 +145,8 @@ def _hooks(spec: BackupSpec) -> Iterator[Finding]:
     """Velero leaves out what is in both lists, and skips a hook of which nothing is left without a word."""
     for i, hook in enumerate(spec.hooks.resources if spec.hooks else []):
         where = f"hooks/resources/{i}"
-        yield from _in_both(hook.included_namespaces, f"{where}/excludedNamespaces", hook.excluded_namespaces)
-        yield from _in_both(hook.included_resources, f"{where}/excludedResources", hook.excluded_resources)
+        yield from in_both(hook.included_namespaces, f"{where}/excludedNamespaces", hook.excluded_namespaces)
+        yield from in_both(hook.included_resources, f"{where}/excludedResources", hook.excluded_resources)
 
 
 def _ordered_resources(spec: BackupSpec) -> Iterator[Finding]:
@@ -231,11 +233,14 @@ class Part:
 _SCOPE, _LABELS, _SPEC = TypeAdapter[Any](Scope), TypeAdapter[Any](Labels), TypeAdapter[Any](BackupSpec)
 _DURATION = TypeAdapter[Any](GoDuration)
 
+DEADLINE = Part(("deadline",), _DURATION, _deadline_rules)
+LABELS = Part(("labels",), _LABELS, _label_rules)
+
 PARTS = (
     Part(("scope",), _SCOPE, _scope_rules),
-    Part(("labels",), _LABELS, _label_rules),
+    LABELS,
     Part(("spec",), _SPEC, _spec_rules),
-    Part(("deadline",), _DURATION, _deadline_rules),
+    DEADLINE,
     Part(("template", "scope"), _SCOPE, _scope_rules),
     Part(("template", "labels"), _LABELS, _label_rules),
     Part(("template", "spec"), _SPEC, _spec_rules),

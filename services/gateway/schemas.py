@@ -51,14 +51,21 @@ def _each_once(values: list[str]) -> list[str]:
     return values
 
 
-_EachOnce = AfterValidator(_each_once)
+EachOnce = AfterValidator(_each_once)
 
 
-class DeleteBackups(Wire):
-    """`POST /backups/delete`. `deadline`: how long each command may wait for a cluster that is away, at most 168h."""
+ThingId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
-    ids: Annotated[list[Annotated[str, StringConstraints(max_length=200)]], Field(min_length=1, max_length=500), _EachOnce]
+
+class DeleteMany(Wire):
+    """Many at once, by id. `deadline`: how long each command may wait for a cluster that is away, at most 168h."""
+
+    ids: Annotated[list[ThingId], Field(min_length=1, max_length=500), EachOnce]
     deadline: GoDuration = DEFAULT_DEADLINE
+
+
+class DeleteBackups(DeleteMany):
+    """`POST /backups/delete`. `deadline`: how long each command may wait for a cluster that is away, at most 168h."""
 
 
 MOST_SKIPPED = 1000
@@ -151,7 +158,7 @@ class ScopeRequest(Wire):
 
 
 class ClusterSettings(Wire):
-    """What a person can say about a cluster. A selector left out means the usual one (see `environments`).
+    """What a person can say about a cluster. A selector left out means the usual one.
 
     `dataMovers`: those that run in this cluster beside Velero's own; Velero waits for any other until its timeout.
     """

@@ -41,6 +41,13 @@ class ReadSettings(BaseModel):
     """Seconds for which a client may leave its socket full."""
 
 
+class PreflightSettings(BaseModel):
+    """How long the clusters are asked what a restore would meet, in seconds: by itself, and before one is made."""
+
+    alone: float = 30.0
+    before: float = 5.0
+
+
 class Settings(ServiceSettings):
     """Everything that the gateway can be told."""
 
@@ -59,6 +66,7 @@ class Settings(ServiceSettings):
     """Seconds between two looks at the schedules that are being deleted."""
     events: EventSettings = EventSettings()
     reads: ReadSettings = ReadSettings()
+    preflight: PreflightSettings = PreflightSettings()
 
     @property
     def refusal_to_bind(self) -> str | None:

@@ -19,7 +19,7 @@ from shared.store import MONGODB, Database, answering, opened_database
 
 Document = dict[str, Any]
 ROW_FIELDS = ("item", "aliases", "uids", "owner")
-"""What is needed of a backup's row to do something with the backup."""
+"""What is needed of a row to do something with the backup, or the restore."""
 
 
 class Store:
@@ -103,16 +103,20 @@ class Store:
         return dict(found[0])
 
     async def backup(self, backup_id: str) -> Document | None:
-        """Return a backup by its id or by one that it had before; a listed one before one that is not."""
-        query = {"$or": [{"_id": backup_id}, {"aliases": backup_id}]}
-        found = await self.find(Collection.BACKUPS, query, [("listed", -1), ("_id", 1)], 1)
+        """Return a backup, as `row` does."""
+        return await self.row(Collection.BACKUPS, backup_id)
+
+    async def row(self, collection: Collection, row_id: str) -> Document | None:
+        """Return a backup or a restore by its id or by one that it had before; a listed one before one that is not."""
+        query = {"$or": [{"_id": row_id}, {"aliases": row_id}]}
+        found = await self.find(collection, query, [("listed", -1), ("_id", 1)], 1)
         return found[0] if found else None
 
-    async def backups(self, ids: Sequence[str]) -> dict[str, Document]:
-        """Return backups by the ids that were asked for, as `backup` does, without their details."""
+    async def rows(self, collection: Collection, ids: Sequence[str]) -> dict[str, Document]:
+        """Return rows by the ids that were asked for, as `row` does, without their details."""
         wanted = list(ids)
         query = {"$or": [{"_id": {"$in": wanted}}, {"aliases": {"$in": wanted}}]}
-        found = await self.find(Collection.BACKUPS, query, [("listed", -1), ("_id", 1)], 2 * len(wanted), ROW_FIELDS)
+        found = await self.find(collection, query, [("listed", -1), ("_id", 1)], 2 * len(wanted), ROW_FIELDS)
         by_id: dict[str, Document] = {}
         for document in found:
             for known in (document["_id"], *(document.get("aliases") or ())):
@@ -132,12 +136,12 @@ class Store:
         data = (found or {}).get("data")
         return data if isinstance(data, bytes) else None
 
-    async def transitions(self, backup_id: str) -> list[Document]:
-        """Return every change of a backup's phase and status, the oldest first.
+    async def transitions(self, row_id: str) -> list[Document]:
+        """Return every change of the phase and the status of a backup or a restore, the oldest first.
 
         Phases that were heard of within one millisecond are in the order in which the cluster wrote them.
         """
-        return await self.find(Collection.TRANSITIONS, {"backupId": backup_id}, [("at", 1), ("rv", 1), ("_id", 1)], 1000)
+        return await self.find(Collection.TRANSITIONS, {"backupId": row_id}, [("at", 1), ("rv", 1), ("_id", 1)], 1000)
 
     async def operation(self, operation_id: str) -> Document | None:
         """Return an operation."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from fastapi import Request
 from services.gateway import reading
 from services.gateway.auth import Principal
 from services.gateway.ports import Ports
-from services.gateway.problems import FieldError, ProblemError, unavailable
+from services.gateway.web.problems import FieldError, ProblemError, unavailable
 from shared.contracts.base import Wire
 from shared.contracts.catalogue import encode
 from shared.contracts.durations import parse
@@ -127,12 +127,23 @@ async def recall(ports: Ports, wanted: Envelope[Any]) -> Submitted | None:
 
     Raises the problems of a key that was used for something else, and of a stream that does not answer.
     """
-    operation_id = str(wanted.operationid)
+    return await _recall(ports, str(wanted.operationid), _asked(wanted))
+
+
+async def recall_request(ports: Ports, operation_id: str, noun: str, verb: str, digest: str) -> Submitted | None:
+    """Return the command that an earlier, equal request has stored, by the request's digest, which stands in the command.
+
+    So a request is known again before anything is looked up for it. Raises as `recall` does.
+    """
+    return await _recall(ports, operation_id, (type_name(noun, verb), digest))
+
+
+async def _recall(ports: Ports, operation_id: str, asked: tuple[Any, ...]) -> Submitted | None:
     try:
         stored = await ports.bus.command(operation_id)
     except Unavailable as away:
         raise _unknown(operation_id, away) from away
-    return None if stored is None else _same(stored, wanted)
+    return None if stored is None else _same(stored, asked)
 
 
 async def publish(ports: Ports, wanted: Envelope[Any]) -> Submitted:
@@ -145,7 +156,7 @@ async def publish(ports: Ports, wanted: Envelope[Any]) -> Submitted:
     try:
         await ports.bus.publish_command(command_subject(wanted.cluster, noun, verb, operation_id), wanted)
     except CommandTakenError as taken:
-        return _same(taken.stored, wanted)
+        return _same(taken.stored, _asked(wanted))
     except Unavailable as away:
         raise _unknown(operation_id, away) from away
     log.info(
@@ -160,23 +171,27 @@ async def publish(ports: Ports, wanted: Envelope[Any]) -> Submitted:
     return Submitted(wanted, fresh=True)
 
 
-_OURS = {"environments", "backup", "ids"}
+_OURS = {"environments", "backup", "restore", "ids", "expected"}
 """What a command carries that no request says, and that may have changed between two tries of one."""
+_SEALED = "credential"
+"""What no two tries carry alike, because a box is sealed anew each time: of it only counts that it is there."""
 _FROM_SCHEDULE = {"name", "schedule"}
 """What a request for a backup from a schedule says; the rest is the schedule's, and may have changed as well."""
 
 
 def _asked(command: Envelope[Any]) -> tuple[Any, ...]:
-    """Return what was asked for and how patiently, but not when."""
-    patience = None if command.expiresat is None else command.expiresat - command.time
+    """Return what was asked for and how patiently, but not when; by the digest of the request, where the command has one."""
     fields = command.data.wire()
+    if fields.get("request"):
+        return command.type, fields["request"]
+    patience = None if command.expiresat is None else command.expiresat - command.time
     told = _FROM_SCHEDULE if fields.get("schedule") else fields.keys() - _OURS
-    said = {field: fields[field] for field in told}
+    said = {field: fields[field] is not None if field == _SEALED else fields[field] for field in told}
     return command.type, command.cluster, said, patience
 
 
-def _same(stored: Envelope[Any], wanted: Envelope[Any]) -> Submitted:
-    if _asked(stored) != _asked(wanted):
+def _same(stored: Envelope[Any], asked: tuple[Any, ...]) -> Submitted:
+    if _asked(stored) != asked:
         raise ProblemError(
             "idempotency-key-reused",
             "The Idempotency-Key stands for another request.",
@@ -198,16 +213,20 @@ def _unknown(operation_id: str, away: Unavailable) -> ProblemError:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is known of an operation, and the document of the backup that it is about, once both are there."""
+    """What is known of an operation, and the row of what it is about, once both are there."""
 
     operation: OperationItem
-    backup: dict[str, Any] | None = None
+    row: dict[str, Any] | None = None
+
+
+RowOf = Callable[[], Awaitable[dict[str, Any] | None]]
+"""Reads the row of what an operation is about; None while there is none."""
 
 
 def made(found: Outcome) -> bool:
-    """Tell whether the backup that an operation makes can be shown, or never will be."""
+    """Tell whether what an operation makes can be shown, or never will be."""
     if found.operation.state in _STARTED:
-        return found.backup is not None
+        return found.row is not None
     return found.operation.state is not OperationState.QUEUED
 
 
@@ -227,17 +246,17 @@ async def outcome(
     woken: asyncio.Event,
     seconds: float,
     *,
+    row_of: RowOf,
     settled: Callable[[Outcome], bool] = made,
-    backup: str | None = None,
 ) -> Outcome:
     """Wait until the operation is settled or the time is up, and return what the projections say then.
 
-    `backup` is the id of the one that it is about; an operation that makes one has the same id.
+    `row_of` reads the row of what it is about, once the cluster has answered.
     Without the database there is nothing to wait for: a command that was just stored is queued, and more is not known.
     Raises the problem of one that was stored earlier, because anything may have become of it.
     """
     try:
-        return await _settled(ports, submitted, woken, seconds, settled, backup)
+        return await _settled(ports, submitted, woken, seconds, settled, row_of)
     except Unavailable as away:
         if submitted.fresh:
             return unseen(submitted)
@@ -250,23 +269,23 @@ async def _settled(
     woken: asyncio.Event,
     seconds: float,
     settled: Callable[[Outcome], bool],
-    backup: str | None,
+    row_of: RowOf,
 ) -> Outcome:
     try:
         async with asyncio.timeout(seconds or None) as patience:
             while seconds:
                 woken.clear()
-                found = await _look(ports, submitted, backup)
+                found = await _look(ports, submitted, row_of)
                 if settled(found):
                     return found
                 await woken.wait()
     except TimeoutError:
         if not patience.expired():
             raise
-    return await _look(ports, submitted, backup)
+    return await _look(ports, submitted, row_of)
 
 
-async def _look(ports: Ports, submitted: Submitted, backup: str | None) -> Outcome:
+async def _look(ports: Ports, submitted: Submitted, row_of: RowOf) -> Outcome:
     operation_id = str(submitted.command.operationid)
     found = await ports.store.operation(operation_id)
     if found is None:
@@ -283,7 +302,7 @@ async def _look(ports: Ports, submitted: Submitted, backup: str | None) -> Outco
         log.warning("operation unreadable", **{logging.OPERATION: operation_id, logging.REASON: str(error)})
         return unseen(submitted)
     started = operation.state in _STARTED
-    return Outcome(operation, await ports.store.backup(backup or operation_id) if started else None)
+    return Outcome(operation, await row_of() if started else None)
 
 
 def refused(operation: OperationItem) -> ProblemError:

@@ -4,15 +4,15 @@ Two layers: the contract's models say what each field may be, `rules` what field
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from services.gateway.problems import FieldError, escape
-from services.gateway.rules import DATAMOVERS, PARTS
+from services.gateway.rules import DATAMOVERS, PARTS, Part
 from services.gateway.schemas import ClusterSettings, CreateBackup, ScheduleSettings
+from services.gateway.web.problems import FieldError, pointer
 from shared.contracts.backupspec import BackupSpec
 from shared.contracts.base import Wire
 from shared.contracts.commands import BackupCreate
@@ -32,13 +32,19 @@ _LISTS = (
     *(f"{verb}{scope}ScopedResources" for verb in ("included", "excluded") for scope in ("Cluster", "Namespace")),
     "volumeSnapshotLocations",
 )
-_DURATIONS = ("deadline", "startingDeadline", "spread", "ttl", "csiSnapshotTimeout", "itemOperationTimeout", "timeout")
+_DURATIONS = (
+    *("deadline", "startingDeadline", "spread", "ttl", "csiSnapshotTimeout", "itemOperationTimeout"),
+    *("timeout", "execTimeout", "waitTimeout"),
+)
 _NO_LIMIT: tuple[int | None, str] = (None, "")
 _LIMITS: Mapping[tuple[Any, type], tuple[int | None, str]] = {
     **{(name, list): (MAX_ENTRIES, "entries") for name in _LISTS},
     **{(name, str): (MAX_DURATION, "characters") for name in _DURATIONS},
 }
 """How long a field of that name and type may be, wherever it stands."""
+
+_Steps: TypeAlias = "tuple[_Steps, str | int] | None"
+"""The way to a value from its last step to its first, so that going one deeper costs nothing until an error has to be told."""
 
 M = TypeVar("M", bound=Wire)
 
@@ -77,10 +83,10 @@ def read(model: type[M], body: bytes) -> M:
 
 def _excess(value: Any) -> Iterator[FieldError]:
     """Find what is longer than anybody needs, so that all that follows is cheap whatever was sent."""
-    left: list[tuple[str, Any]] = [("", value)] if isinstance(value, dict | list) else []
+    left: list[tuple[_Steps, Any]] = [(None, value)] if isinstance(value, dict | list) else []
     count = 0
     while left:
-        pointer, holder = left.pop()
+        place, holder = left.pop()
         count += len(holder)
         if count > MAX_VALUES:
             yield {"pointer": "", "detail": f"must not hold more than {MAX_VALUES:,} values"}
@@ -88,9 +94,17 @@ def _excess(value: Any) -> Iterator[FieldError]:
         for step, child in holder.items() if isinstance(holder, dict) else enumerate(holder):
             limit, what = _LIMITS.get((step, type(child)), _NO_LIMIT)
             if limit is not None and len(child) > limit:
-                yield {"pointer": f"{pointer}/{escape(str(step))}", "detail": f"must not have more than {limit:,} {what}"}
+                yield {"pointer": _pointer((place, step)), "detail": f"must not have more than {limit:,} {what}"}
             elif isinstance(child, dict | list):
-                left.append((f"{pointer}/{escape(str(step))}", child))
+                left.append(((place, step), child))
+
+
+def _pointer(place: _Steps) -> str:
+    steps: list[str | int] = []
+    while place is not None:
+        place, step = place
+        steps.append(step)
+    return pointer(reversed(steps))
 
 
 def backup_request(body: bytes) -> CreateBackup:
@@ -102,7 +116,7 @@ def backup_request(body: bytes) -> CreateBackup:
     return checked(CreateBackup, body)
 
 
-def checked(model: type[M], body: bytes) -> M:
+def checked(model: type[M], body: bytes, parts: Sequence[Part] = PARTS) -> M:
     """Read a body, and judge each part of it for which there are rules.
 
     Raises NotJsonError or InvalidRequestError.
@@ -110,9 +124,9 @@ def checked(model: type[M], body: bytes) -> M:
     try:
         request = read(model, body)
     except InvalidRequestError as invalid:
-        more = _rules_of_readable_parts(model, invalid.value)
+        more = _rules_of_readable_parts(model, invalid.value, parts)
         raise InvalidRequestError([*invalid.errors, *more], invalid.value, invalid.count + len(more)) from None
-    errors = [error for part in PARTS if part.belongs_to(model) for error in part.errors(part.of(request))]
+    errors = [error for part in parts if part.belongs_to(model) for error in part.errors(part.of(request))]
     if errors:
         raise InvalidRequestError(errors, from_json(body))
     return request
@@ -151,12 +165,12 @@ def merged_schedule(current: ScheduleSettings, body: bytes) -> tuple[ScheduleSet
     A scope of another kind than `specific` leaves the list of namespaces behind, because it has none.
     Raises NotJsonError or InvalidRequestError.
     """
-    patch = _patch(body)
+    patch = patch_of(body)
     base = current.model_dump(mode="json", by_alias=True, exclude_none=True)
     kind = _within(patch, "template", "scope", "kind")
     if kind is not None and kind != "specific":
         base["template"]["scope"].pop("namespaces", None)
-    return checked(ScheduleSettings, json.dumps(_merge(base, patch)).encode()), frozenset(patch)
+    return checked(ScheduleSettings, json.dumps(merged(base, patch)).encode()), frozenset(patch)
 
 
 def merged_settings(current: ClusterSettings, body: bytes) -> ClusterSettings:
@@ -164,11 +178,15 @@ def merged_settings(current: ClusterSettings, body: bytes) -> ClusterSettings:
 
     Raises NotJsonError or InvalidRequestError.
     """
-    merged = _merge(current.model_dump(mode="json", by_alias=True, exclude_none=True), _patch(body))
-    return read(ClusterSettings, json.dumps(merged).encode())
+    wanted = merged(current.model_dump(mode="json", by_alias=True, exclude_none=True), patch_of(body))
+    return read(ClusterSettings, json.dumps(wanted).encode())
 
 
-def _patch(body: bytes) -> dict[str, Any]:
+def patch_of(body: bytes) -> dict[str, Any]:
+    """Read a JSON merge patch.
+
+    Raises NotJsonError or InvalidRequestError.
+    """
     patch = _json(body)
     if not isinstance(patch, dict):
         raise InvalidRequestError([{"pointer": "", "detail": "must be an object"}])
@@ -183,9 +201,9 @@ def _within(value: Any, *path: str) -> Any:
     return value
 
 
-def _rules_of_readable_parts(model: type[Wire], sent: Any) -> list[FieldError]:
+def _rules_of_readable_parts(model: type[Wire], sent: Any, parts: Sequence[Part]) -> list[FieldError]:
     errors: list[FieldError] = []
-    for part in PARTS:
+    for part in parts:
         if not part.belongs_to(model) or (said := part.within(sent)) is None:
             continue
         try:
@@ -232,7 +250,7 @@ def field_error(error: ErrorDetails) -> FieldError:
     context = error.get("ctx", {})
     words = _WORDS.get(error["type"])
     detail = words.format(**context) if words else str(context.get("error") or error["msg"])
-    return {"pointer": "".join(f"/{escape(str(step))}" for step in location), "detail": detail}
+    return {"pointer": pointer(location), "detail": detail}
 
 
 def _json(body: bytes) -> Any:
@@ -242,13 +260,14 @@ def _json(body: bytes) -> Any:
         raise NotJsonError(str(error)) from None
 
 
-def _merge(target: Any, patch: Any) -> Any:
+def merged(target: Any, patch: Any) -> Any:
+    """Apply a merge patch (RFC 7396): null takes a field away."""
     if not isinstance(patch, dict):
         return patch
-    merged = dict(target) if isinstance(target, dict) else {}
+    result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
-            merged.pop(key, None)
+            result.pop(key, None)
         else:
-            merged[key] = _merge(merged.get(key), value)
-    return merged
+            result[key] = merged(result.get(key), value)
+    return result

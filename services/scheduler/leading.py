@@ -136,11 +136,14 @@ class Lead:
         while True:
             unless_cancelled()
             try:
-                return await work()
+                await work()
             except Unavailable as missing:
                 self._missing(missing)
             except Exception:
                 log.exception("failed, tried again")
+            else:
+                unless_cancelled()  # whoever called sleeps next, and long
+                return
             await asyncio.sleep(jittered(_BREATH))
 
     def _missing(self, missing: Unavailable) -> None:

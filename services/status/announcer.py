@@ -1,7 +1,7 @@
 """Announcing: each change that people see goes to the state feed once, in order, and only then off the row's list."""
 
 from services.status.ports import Document, Ports
-from services.status.rows import item_of
+from services.status.rows import HISTORIES, item_of
 from shared.contracts import subjects
 from shared.contracts.envelope import Envelope, type_name
 from shared.contracts.events import Changed
@@ -18,7 +18,7 @@ async def announce(ports: Ports, noun: Noun, row: Document) -> None:
         subject = subjects.state(row["cluster"], noun, entry["to"], row["_id"])
         with tracing.child(f"announce {noun}", {"leeward.row": row["_id"], "leeward.status": entry["to"]}):
             await ports.publisher.publish(subject, _envelope(noun, row, entry))
-            if noun is Noun.BACKUP:
+            if noun in HISTORIES:
                 await ports.memory.status_reached(row["_id"], entry)
             await ports.memory.announced(noun, row["_id"], entry["seq"])
 

@@ -1,4 +1,4 @@
-"""Texts that outlive their backups: which parts are kept, and how they lie in the database. Pure."""
+"""Texts that outlive their backups and restores: which parts are kept, and how they lie in the database. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -7,16 +7,20 @@ from services.status.rows import Stored
 from shared.contracts.artifacts import MAX_CHUNK, Artifact
 from shared.contracts.documents import capture_id, whole_capture
 from shared.contracts.events import Captured
+from shared.contracts.names import Noun
 
-KEPT: Final = (Artifact.LOG, Artifact.RESULTS)
+_KEPT: Final = {
+    Noun.BACKUP: (Artifact.LOG, Artifact.RESULTS),
+    Noun.RESTORE: (Artifact.LOG, Artifact.RESULTS, Artifact.RESOURCES),
+}
 """Never the contents: they hold every Secret."""
 _MOST_PARTS: Final = 16
 """A log is captured up to 5 MiB; with this, no cluster can fill the database."""
 
 
-def unfit(captured: Captured) -> str | None:
-    """Say why a part is not kept; None when it is."""
-    if captured.artifact not in KEPT:
+def unfit(noun: Noun, captured: Captured) -> str | None:
+    """Say why a part is not kept of a thing of that noun; None when it is."""
+    if captured.artifact not in _KEPT[noun]:
         return f"{captured.artifact} is not kept"
     if not 0 <= captured.part < captured.parts <= _MOST_PARTS:
         return f"part {captured.part} of {captured.parts}"
@@ -46,4 +50,4 @@ def whole_captures(parts: Iterable[Mapping[str, Any]]) -> list[str]:
     for part in parts:
         texts.setdefault((part["uid"], part["artifact"]), []).append(part)
     whole = {artifact for (_, artifact), found in texts.items() if whole_capture(found)}
-    return [artifact.value for artifact in KEPT if artifact in whole]
+    return [artifact.value for artifact in Artifact if artifact in whole]

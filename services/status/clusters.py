@@ -5,20 +5,23 @@ decides which is newest, and how long a cluster is silent: that of an executor m
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
+from services.status import problems
 from services.status.operations import Learn
+from services.status.replicas import Place
 from services.status.rows import Facts, Limits, Row, Stored, after, soonest
 from shared.contracts.documents import from_document, to_document
 from shared.contracts.envelope import Envelope
-from shared.contracts.events import Answer, Inventory, Presence, Problem
+from shared.contracts.events import Answer, Inventory, Presence
 from shared.contracts.phases import ClusterStatus
 from shared.contracts.views import ClusterItem, VeleroView
 
 NAMES: Final = (
     "seenAt",
-    *("presence", "presenceAt", "presenceSequence"),
+    *("presence", "presenceAt", "presenceSequence", "voices", "skews"),
     *("inventory", "inventoryAt", "inventorySequence", "namespaces", "kinds", "namespacesDigest"),
     "locationsListed",
 )
@@ -40,7 +43,11 @@ def present(heard: Envelope[Presence], stored: Stored) -> Learn:
     told = said.model_copy(update={"api_server": api_server, "velero": velero})
 
     def learn(facts: Facts) -> Facts:
-        facts = _seen(facts, api_server.answered_at)
+        facts = {
+            **_seen(facts, api_server.answered_at),
+            "voices": problems.voices(facts.get("voices") or (), said, stored),
+            "skews": problems.skews(facts.get("skews") or (), heard.time, stored),
+        }
         if not _newer(facts, "presence", stored):
             return facts
         return {**facts, "presenceAt": stored.at, "presenceSequence": stored.sequence, "presence": to_document(told)}
@@ -95,12 +102,21 @@ def _newer(facts: Facts, name: str, stored: Stored) -> bool:
 
 
 def cluster(
-    name: str, facts: Facts, before: str | None, *, stalled: str | None, trusted_from: datetime, now: datetime, limits: Limits
+    name: str,
+    facts: Facts,
+    before: str | None,
+    *,
+    stalled: str | None,
+    trusted_from: datetime,
+    now: datetime,
+    limits: Limits,
+    places: Sequence[Place] = (),
 ) -> Row | None:
     """Return what people see of a cluster; None when it never reported.
 
     `before` is its status until now: until `trusted_from` we have not listened for long enough to call anybody silent.
-    `stalled` names a backup that Velero has not begun to look at.
+    `stalled` names a backup that Velero has not begun to look at; `places` are the locations in which it makes backups, and
+    those of others that write into the same.
     """
     if not any(facts.get(key) for key in ("presence", "inventory", "locationsListed")):
         return None
@@ -117,17 +133,22 @@ def cluster(
             version=velero.get("version"),
             namespace=velero.get("namespace"),
             plugins=velero.get("plugins") or [],
+            node_agent=velero.get("nodeAgent"),
             last_answered_at=heard.velero.answered_at if heard else None,
         ),
         as_of=facts.get("presenceAt"),
-        problems=_problems(heard, stalled, limits),
+        problems=problems.problems(heard, facts, cluster=name, stalled=stalled, places=places, now=now, limits=limits),
     )
     silent = after(facts.get("seenAt"), limits.offline_after + _INSTANT_AFTER)
     online = item.status is ClusterStatus.ONLINE
     return Row(
         cluster=name,
         item=item,
-        recheck_at=soonest(now, max(silent, trusted_from)) if online and silent else None,
+        recheck_at=soonest(
+            now,
+            max(silent, trusted_from) if online and silent else None,
+            problems.recheck_at(facts.get("voices") or (), now, limits),
+        ),
         as_of=facts.get("presenceAt"),
         more={key: facts.get(key) for key in NAMES} | {SILENCE: _silence(heard)},
     )
@@ -149,16 +170,3 @@ def _status(
     if now < trusted_from and before == ClusterStatus.ONLINE:
         return ClusterStatus.ONLINE
     return ClusterStatus.OFFLINE
-
-
-def _problems(heard: Presence | None, stalled: str | None, limits: Limits) -> list[Problem]:
-    problems = list(heard.problems) if heard else []
-    if heard and heard.api_server.problem:
-        problems.append(Problem(code="ApiServerNotAnswering", message=heard.api_server.problem))
-    if heard and heard.velero.problem:
-        problems.append(Problem(code="VeleroNotAnswering", message=heard.velero.problem))
-    if stalled:
-        seconds = int(limits.stalled_after.total_seconds())
-        words = f"Velero has not looked at a backup for {seconds} s: see whether it runs, and what its log says."
-        problems.append(Problem(code="VeleroStalled", message=words, object=stalled))
-    return problems

@@ -12,19 +12,20 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
-from services.status import captures, operations
+from services.status import captures, orders, requests
 from services.status.announcer import announce
 from services.status.clusters import SILENCE
 from services.status.locations import is_read_only
 from services.status.objects import SHOWN_IN, Record
 from services.status.operations import Learn
 from services.status.ports import Document, Ports, Verdict
-from services.status.rows import SHOWS, TOLD, Stored, difference, item_of
+from services.status.rows import HISTORIES, SHOWS, TOLD, Stored, difference, item_of
 from services.status.sources import VIEWS
 from shared.contracts import subjects
 from shared.contracts.envelope import Envelope, type_name
 from shared.contracts.events import Captured, Progressed
-from shared.contracts.names import Noun
+from shared.contracts.locationspec import place_of
+from shared.contracts.names import ANNOTATION_SHARED_BUCKET, Noun
 from shared.messaging.outcomes import Retry, Unavailable
 from shared.runtime import logging, tracing
 
@@ -57,7 +58,7 @@ async def observe(ports: Ports, seen: Record) -> None:
         await _show(ports, seen.noun, identity)
     if len(touched) > 1 and seen.noun == Noun.BACKUP:
         await _rename_in_schedule(ports, now.identity)
-    if turned and seen.noun == Noun.BACKUP:  # last, because nobody waits for it
+    if turned and seen.noun in HISTORIES:  # last, because nobody waits for it
         moved = not fresh or (before is not None and before.identity != now.identity)
         await ports.memory.phase_reached(seen, moved=moved)
     if fresh and _stalls(ports, before) != _stalls(ports, now):
@@ -65,19 +66,20 @@ async def observe(ports: Ports, seen: Record) -> None:
 
 
 def _open(place: Record) -> tuple[object, ...]:
-    """Return what of a location decides whether what lies in it was made there."""
-    return place.spec.get("accessMode"), place.unreadable is None, place.gone_at is None
+    """Return what of a location decides whether what lies in it was made there, and who else writes there."""
+    where = place_of(place.spec), place.annotations.get(ANNOTATION_SHARED_BUCKET)
+    return place.spec.get("accessMode"), place.unreadable is None, place.gone_at is None, *where
 
 
 async def _show(ports: Ports, noun: str, identity: str) -> None:
     """Bring the rows up to date in which the records of an identity are to be seen.
 
-    What is about a backup may name it by an id that it had before, and that may be another's by now; a backup is where it is.
+    What is about a thing may name it by an id that it had before, and that may be another's by now; the thing is where it is.
     """
     shown_in = SHOWN_IN[noun]
     await refresh(ports, shown_in, identity)
     if shown_in != noun:
-        for row_id in sorted(await ports.memory.formerly(identity)):
+        for row_id in sorted(await ports.memory.formerly(shown_in, identity)):
             await refresh(ports, shown_in, row_id)
 
 
@@ -98,24 +100,35 @@ async def miss(ports: Ports, noun: Noun, page: Document) -> None:
         await refresh(ports, Noun.CLUSTER, page["cluster"])
 
 
-async def capture(ports: Ports, cluster: str, part: Captured, stored: Stored) -> None:
-    """Keep a part of a text, and say in its backup's row that it can be read."""
-    if reason := captures.unfit(part):
+async def capture(ports: Ports, noun: Noun, cluster: str, part: Captured, stored: Stored) -> None:
+    """Keep a part of a text, and say in the row of its backup or restore that it can be read."""
+    if reason := captures.unfit(noun, part):
         log.warning("capture not kept", **{logging.CLUSTER: cluster, logging.OBJECT: part.uid, logging.REASON: reason})
         return
     await ports.memory.keep_capture(captures.document(cluster, part, stored))
-    if identity := await ports.memory.identity(cluster, Noun.BACKUP, part.uid):
-        await refresh(ports, Noun.BACKUP, identity)
+    if identity := await ports.memory.identity(cluster, noun, part.uid):
+        await refresh(ports, noun, identity)
 
 
 async def learn(ports: Ports, noun: Noun, row_id: str, message: Learn) -> None:
     """Add what a message tells to the facts of an operation or a cluster."""
     row = await fold(ports, noun, row_id, message)
-    if noun is Noun.OPERATION and row and operations.makes_backup(row):
-        await refresh(ports, Noun.BACKUP, row_id)
+    if noun is Noun.OPERATION and row:
+        await _told_by(ports, row)
     if noun is Noun.CLUSTER and row:
-        for backup_id in sorted(await ports.memory.unaware(row_id, row[SILENCE])):
-            await fold(ports, Noun.BACKUP, backup_id)
+        for waiting in HISTORIES:
+            for waiting_id in sorted(await ports.memory.unaware(waiting, row_id, row[SILENCE])):
+                await fold(ports, waiting, waiting_id)
+
+
+async def _told_by(ports: Ports, operation: Document) -> None:
+    """Bring the rows up to date that show what an operation was told: what it makes, and the restore that it removes."""
+    thing = orders.about(operation["_id"], operation)
+    if thing and orders.makes(thing[0], operation) and thing[0] in HISTORIES:
+        await refresh(ports, *thing)
+    if thing and orders.removes(Noun.RESTORE, operation):
+        for row_id in sorted({thing[1], *await ports.memory.formerly(*thing)}):
+            await refresh(ports, Noun.RESTORE, row_id)
 
 
 async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
@@ -126,10 +139,9 @@ async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
     row = await fold(ports, noun, row_id)
     if row is None:
         return
-    if noun is Noun.BACKUP:
-        ended = row["item"]["outcome"] or row["item"]["status"] in operations.NO_OUTCOME_TO_COME
-        deletions = (each["operation"] for each in row["deletions"])
-        for operation in dict.fromkeys((*((row_id,) if ended else ()), *deletions)):
+    if noun in HISTORIES:
+        made = (row_id,) if requests.ended(noun, row["item"]) else ()
+        for operation in dict.fromkeys((*made, *(each["operation"] for each in row.get("deletions") or ()))):
             await fold(ports, Noun.OPERATION, operation)
     if noun is Noun.LOCATION:
         where, read_only = row["item"]["name"], is_read_only(row["item"])
@@ -138,6 +150,7 @@ async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
         # What else schedules are judged by, the rescan compares; that a location has come or gone they show at once.
         behind = await ports.memory.misplaced(row["cluster"], await ports.memory.ground(row["cluster"]))
         await refresh_all(ports, Noun.SCHEDULE, behind)
+        await fold(ports, Noun.CLUSTER, row["cluster"])  # others that write there, too, are found by whoever judges
 
 
 async def refresh_all(ports: Ports, noun: Noun, row_ids: Iterable[str]) -> None:

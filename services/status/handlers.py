@@ -8,10 +8,10 @@ from typing import Any, Final
 from services.status import clusters, operations
 from services.status.fold import capture, learn, miss, observe
 from services.status.objects import SHOWN_IN, measurement, page, record
+from services.status.orders import ORDERS
 from services.status.ports import Ports
 from services.status.rows import Stored
 from services.status.values import in_milliseconds
-from shared.contracts.commands import BackupCreate, BackupDelete
 from shared.contracts.envelope import Envelope, type_name
 from shared.contracts.events import (
     Accepted,
@@ -22,6 +22,7 @@ from shared.contracts.events import (
     Observed,
     Presence,
     Rejected,
+    RestoreMeasured,
     Snapshot,
     Step,
 )
@@ -43,25 +44,20 @@ async def snapshot(envelope: Envelope[Snapshot], delivery: Delivery, ports: Port
         await learn(ports, Noun.CLUSTER, envelope.cluster, clusters.located(_stored(delivery)))
 
 
-async def measured(envelope: Envelope[Measured], delivery: Delivery, ports: Ports) -> None:
-    """Keep what was found out about a backup that has ended."""
+async def measured(envelope: Envelope[Measured | RestoreMeasured], delivery: Delivery, ports: Ports) -> None:
+    """Keep what was found out about a backup or a restore that has ended."""
     stored = _stored(delivery)
     await observe(ports, measurement(envelope.cluster, envelope.data, stored.at, stored.sequence))
 
 
 async def captured(envelope: Envelope[Captured], delivery: Delivery, ports: Ports) -> None:
-    """Keep a part of a text that outlives its backup."""
-    await capture(ports, envelope.cluster, envelope.data, _stored(delivery))
+    """Keep a part of a text that outlives its backup or restore."""
+    await capture(ports, Noun(delivery.subject.noun), envelope.cluster, envelope.data, _stored(delivery))
 
 
-async def create_commanded(envelope: Envelope[BackupCreate], _delivery: Delivery, ports: Ports) -> None:
-    """Keep who asked for which backup."""
-    await learn(ports, Noun.OPERATION, _operation(envelope), operations.create_commanded(envelope))
-
-
-async def delete_commanded(envelope: Envelope[BackupDelete], _delivery: Delivery, ports: Ports) -> None:
-    """Keep who asked for which backup to be deleted."""
-    await learn(ports, Noun.OPERATION, _operation(envelope), operations.delete_commanded(envelope))
+async def commanded(envelope: Envelope[Any], _delivery: Delivery, ports: Ports) -> None:
+    """Keep who asked for what."""
+    await learn(ports, Noun.OPERATION, _operation(envelope), operations.commanded(envelope))
 
 
 async def accepted(envelope: Envelope[Accepted], delivery: Delivery, ports: Ports) -> None:
@@ -105,6 +101,10 @@ def _stored(delivery: Delivery) -> Stored:
     return Stored(in_milliseconds(delivery.stored_at), delivery.sequence)
 
 
+_WATCHED: Final = (Noun.BACKUP, Noun.DELETION, Noun.RESTORE, Noun.LOCATION, Noun.SNAPSHOT_LOCATION, Noun.SCHEDULE)
+_LOOKED_INTO: Final = (Noun.BACKUP, Noun.RESTORE)
+
+
 def event_key(envelope: Envelope[Any], subject: Subject) -> str:
     """Return what must stay in order: the messages of one object, of one operation, of one cluster's snapshots."""
     return f"{envelope.cluster}/{subject.noun}/{subject.id or subject.verb}"
@@ -116,16 +116,10 @@ def command_key(envelope: Envelope[Any], _subject: Subject) -> str:
 
 
 EVENT_ROUTES: Final[Routes[Ports]] = {
-    type_name("backup", "observed"): observed,
-    type_name("backup", "snapshot"): snapshot,
-    type_name("backup", "measured"): measured,
-    type_name("backup", "captured"): captured,
-    type_name("deletion", "observed"): observed,
-    type_name("deletion", "snapshot"): snapshot,
-    type_name("location", "observed"): observed,
-    type_name("location", "snapshot"): snapshot,
-    type_name("schedule", "observed"): observed,
-    type_name("schedule", "snapshot"): snapshot,
+    **{type_name(noun, "observed"): observed for noun in _WATCHED},
+    **{type_name(noun, "snapshot"): snapshot for noun in _WATCHED},
+    **{type_name(noun, "measured"): measured for noun in _LOOKED_INTO},
+    **{type_name(noun, "captured"): captured for noun in _LOOKED_INTO},
     type_name("operation", "accepted"): accepted,
     type_name("operation", "rejected"): rejected,
     type_name("operation", "step"): stepped,
@@ -133,8 +127,4 @@ EVENT_ROUTES: Final[Routes[Ports]] = {
     type_name("presence", "observed"): present,
     type_name("inventory", "observed"): inventoried,
 }
-COMMAND_ROUTES: Final[Routes[Ports]] = {
-    type_name("backup", "create"): create_commanded,
-    type_name("backup", "delete"): delete_commanded,
-    type_name("schedule", "trigger"): create_commanded,
-}
+COMMAND_ROUTES: Final[Routes[Ports]] = {type_name(*kind.split(".")): commanded for kind in ORDERS}

@@ -45,6 +45,7 @@ async def heed(ports: Ports, heard: AsyncIterator[str]) -> None:
                 await apart(Noun.SCHEDULE, schedule, refresh(ports, Noun.SCHEDULE, schedule))
             except Unavailable as missing:
                 log.info("hint not heeded", **{logging.DEPENDENCY: missing.dependency, logging.REASON: missing.reason})
+            unless_cancelled()
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(_AT_A_TIME):

@@ -1,6 +1,7 @@
 """The indexes of what status writes, as a table. Each costs every write of a row: there is none that no query needs.
 
-The gateway reads by those of the lists (its queries stand in `services/gateway/queries.py`); who writes rows makes the indexes.
+The gateway reads by those of the lists (its queries stand in `queries.py` of each room of
+`services/gateway`); who writes rows makes the indexes.
 """
 
 from collections.abc import Mapping
@@ -29,6 +30,7 @@ _PENDING: Final = {"partialFilterExpression": {"unannounced.at": {"$exists": Tru
 _CREATED: Final = ("item.createdAt", "_id")
 _OF_SCHEDULES: Final = {"partialFilterExpression": {"command.schedule": {"$exists": True}}}
 _LEAVING: Final = {"partialFilterExpression": {"item.deleting.at": {"$exists": True}}}
+_OF_RESTORES: Final = {"partialFilterExpression": {"command.restore": {"$exists": True}}}
 _BY_SCHEDULE: Final = {"partialFilterExpression": {"item.schedule.name": {"$exists": True}}}
 
 
@@ -38,6 +40,11 @@ def _list(*keys: str) -> Index:
     It is walked in both directions, because ties are sorted in the direction of the sort.
     """
     return Index(Collection.BACKUPS, ("listed", *keys))
+
+
+def _restores(*keys: str) -> Index:
+    """Return an index of restores for a list. There are few beside backups: what is left is filtered as it is read."""
+    return Index(Collection.RESTORES, ("listed", *keys))
 
 
 def _schedules(*keys: str) -> Index:
@@ -56,6 +63,8 @@ INDEXES: Final[tuple[Index, ...]] = (
     *(Index(collection, ("unannounced.at",), _PENDING) for collection in COLLECTIONS.values()),
     # What a schedule that goes still has under way.
     Index(Collection.OPERATIONS, ("command.schedule", "item.state"), _OF_SCHEDULES),
+    # By whom a restore was to be removed.
+    Index(Collection.OPERATIONS, ("command.restore",), _OF_RESTORES),
     Index(Collection.TRANSITIONS, ("backupId", "at")),
     Index(Collection.TRANSITIONS, ("object",)),
     Index(Collection.BACKUPS, ("aliases",)),
@@ -82,7 +91,20 @@ INDEXES: Final[tuple[Index, ...]] = (
         ),
         _BY_SCHEDULE,
     ),
+    Index(Collection.RESTORES, ("aliases",)),
+    _restores(*_CREATED),
+    *(
+        _restores(f"item.{path}", *_CREATED)
+        for path in (
+            *("cluster", "status", "outcome", "backup.id", "backup.name", "schedule.id", "schedule.name"),
+            *("createdBy.kind", "createdBy.name", "name"),
+        )
+    ),
+    _restores("item.labels.k", "item.labels.v", *_CREATED),
     Index(Collection.LOCATIONS, ("listed", "item.cluster", "item.name", "_id")),
+    # Who else writes into a place.
+    Index(Collection.LOCATIONS, ("listed", "item.bucket", "item.prefix")),
+    Index(Collection.SNAPSHOT_LOCATIONS, ("listed", "item.cluster", "item.name", "_id")),
     _schedules("item.name"),
     *(_schedules(f"item.{path}", "item.name") for path in ("createdAt", "nextRunAt", "lastBackupAt")),
     *(_schedules(f"item.{path}", "item.name") for path in ("cluster", "status", "storageLocation.name", "managedBy")),

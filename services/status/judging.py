@@ -1,4 +1,4 @@
-"""Judging anew whose backups are: when a cluster is registered or no more, and when a location moves or opens or closes.
+"""Judging anew whose backups are, and who writes into one place: when a cluster is registered or no more, or a location moves.
 
 A backup is judged whenever its row is computed. What it is judged by may change without a word about the backup; so the
 registrations and locations are compared, every few seconds, with what they were, and what differs is looked at: twice, because
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.status.fold import apart, refresh
+from services.status.fold import apart, refresh, refresh_all
 from services.status.ports import Ports
 from services.status.replicas import Estate, Place, affected, is_replica
 from shared.contracts.names import Noun
@@ -27,7 +27,7 @@ class Judge:
     last: datetime | None = None
 
     async def look(self, ports: Ports) -> None:
-        """Compute again the rows of backups of which it is shown wrongly whether they are copies.
+        """Compute again the rows of backups of which it is shown wrongly whether they are copies, and those of clusters.
 
         Raises Unavailable when the database does not answer; the next look then begins where this one did.
         """
@@ -36,8 +36,10 @@ class Judge:
             return
         estate = await ports.memory.estate()
         changed = affected(self.known, estate)
-        for place in sorted(changed | (self.again & estate.places), key=lambda p: (p.cluster, p.name)):
+        places = sorted(changed | (self.again & estate.places), key=lambda p: (p.cluster, p.name))
+        for place in places:
             await _judge(ports, place, estate)
+        await refresh_all(ports, Noun.CLUSTER, {place.cluster for place in places})
         self.known, self.again, self.last = estate, changed, now
 
 

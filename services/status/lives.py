@@ -13,6 +13,7 @@ from services.status.deletions import Deletion, Verdict
 from services.status.objects import Record, newest
 from services.status.rows import Facts, Limits, after, soonest
 from services.status.values import instant
+from shared.contracts.names import MIRROR_PREFIX
 from shared.contracts.phases import DELETING_PHASE, PHASE_OUTCOME, BackupStatus, Outcome
 
 
@@ -21,7 +22,7 @@ class Life:
     """How far a backup is in its life: all that its status depends on.
 
     `went_at`: when it counts as gone; None while it exists, or may come back. `refused`, `ran_out`: the request ended so.
-    `deletion_asked`: a person's delete is open; `deleted`: what goes, goes because of one.
+    `deletion_asked`: a person's delete is open; `deleted`: what goes, goes because of one, or of a restore's clean-up.
     """
 
     now: datetime
@@ -76,9 +77,14 @@ def life_of(records: Sequence[Record], deletions: Sequence[Deletion], facts: Fac
         outcome,
         instant(shown.status.get("expiration")),
         deletion_asked=any(d.verdict is Verdict.OPEN for d in deletions),
-        deleted=any(d.removes(shown) for d in deletions),
+        deleted=any(d.removes(shown) for d in deletions) or _is_passing(shown),
     )
     return replace(life, went_at=_went_at(life, _gone_at(records), limits))
+
+
+def _is_passing(shown: Record) -> bool:
+    """Tell whether it is a copy, seen through a location that was made for one restore: with that it goes, and is no loss."""
+    return shown.operation is None and (shown.location or "").startswith(MIRROR_PREFIX)
 
 
 def recheck_at(

@@ -8,15 +8,15 @@ from typing import Any, Final
 from services.status.values import instant, mapping, storable, text, words
 from shared.contracts import ids
 from shared.contracts.documents import from_document, to_document
-from shared.contracts.events import Measured, Observed, Snapshot
+from shared.contracts.events import Measured, Observed, RestoreMeasured, Snapshot
 from shared.contracts.names import ANNOTATION_NAME, LABEL_BACKUP_ID, LABEL_CLUSTER, LABEL_OPERATION_ID, OWN_PREFIX, Noun
 from shared.contracts.phases import PHASE_OUTCOME
 
 FOUND: Final = "found"
 """The key, beside an object's own, of what was found out about it."""
 
-_NOBODYS: Final = (Noun.LOCATION, Noun.SCHEDULE)
-"""What Leeward does not make: no operation has a part in it."""
+_NOBODYS: Final = (Noun.LOCATION, Noun.SNAPSHOT_LOCATION, Noun.SCHEDULE)
+"""What is what it is called, whoever made it: no operation has a part in it."""
 
 Made = tuple[int, int, str]
 """What was true of an object at a version: epoch, resource version, and the phase or the operation."""
@@ -164,14 +164,21 @@ def record(cluster: str, noun: str, observed: Observed, seen_at: datetime, opera
         shown,
         ended=(shown.epoch, shown.rv, shown.phase) if shown.phase in PHASE_OUTCOME else None,
         claims=frozenset({maker} if maker else ()),
-        known_as=frozenset(() if maker else _external_ids(shown)),
+        known_as=frozenset(() if maker else _EXTERNAL_IDS[noun](shown)),
     )
 
 
-def measurement(cluster: str, measured: Measured, seen_at: datetime, sequence: int) -> Record:
-    """Return what was found out about a backup, as a record beside its own; of two the one that was stored later counts."""
-    shown = record(cluster, Noun.MEASUREMENT, measured.backup, seen_at)
-    found = measured.model_dump(mode="json", by_alias=True, exclude={"backup"})
+def measurement(cluster: str, measured: Measured | RestoreMeasured, seen_at: datetime, sequence: int) -> Record:
+    """Return what was found out about a backup or a restore, as a record beside its own.
+
+    Of two the one that was stored later counts.
+    """
+    if isinstance(measured, RestoreMeasured):
+        noun, about, name = Noun.RESTORE_MEASUREMENT, measured.restore, "restore"
+    else:
+        noun, about, name = Noun.MEASUREMENT, measured.backup, "backup"
+    shown = record(cluster, noun, about, seen_at)
+    found = measured.model_dump(mode="json", by_alias=True, exclude={name})
     return replace(shown, rv=sequence, object={**shown.object, FOUND: storable(found)})
 
 
@@ -199,30 +206,45 @@ def _labelled(shown: Record, label: str) -> str | None:
     return shown.labels.get(label) if shown.labels.get(LABEL_CLUSTER) == shown.cluster else None
 
 
-def _backup_identity(shown: Record) -> str:
-    """Return the operation that made it here; else the id of its start; else of its uid (architecture, section 4)."""
-    return shown.operation or _external_ids(shown)[-1]
+def _made_here(shown: Record) -> str:
+    """Return the operation that made it here; else the id that it has without one (architecture, section 4)."""
+    return shown.operation or _EXTERNAL_IDS[shown.noun](shown)[-1]
 
 
-def _external_ids(shown: Record) -> list[str]:
-    """Return the ids of a backup that Leeward did not ask for, the one that counts last."""
+def _ids_of_backup(shown: Record) -> list[str]:
+    """Return the ids of a backup that Leeward did not ask for: of its uid and, which then counts, of its start."""
     unstarted = ids.unstarted_backup_id(shown.cluster, shown.namespace, shown.name, shown.uid)
     start = text(shown.status.get("startTimestamp"))
     return [unstarted, *([ids.started_backup_id(shown.cluster, shown.namespace, shown.name, start)] if start else [])]
 
 
+def _ids_of_restore(shown: Record) -> list[str]:
+    """Return the id of a restore that Leeward did not ask for."""
+    return [ids.restore_id(shown.cluster, shown.namespace, shown.name, shown.uid)]
+
+
+_EXTERNAL_IDS: Final[dict[str, Callable[[Record], list[str]]]] = {
+    Noun.BACKUP: _ids_of_backup,
+    Noun.MEASUREMENT: _ids_of_backup,
+    Noun.RESTORE: _ids_of_restore,
+    Noun.RESTORE_MEASUREMENT: _ids_of_restore,
+}
+"""The ids of what Leeward did not ask for, the one that counts last."""
 _IDENTITIES: Final[dict[str, Callable[[Record], str]]] = {
-    Noun.BACKUP: _backup_identity,
-    Noun.MEASUREMENT: _backup_identity,
+    **dict.fromkeys(_EXTERNAL_IDS, _made_here),
     Noun.DELETION: lambda shown: min(shown.claims, default=shown.id),
     Noun.LOCATION: lambda shown: ids.location_id(shown.cluster, shown.name),
+    Noun.SNAPSHOT_LOCATION: lambda shown: ids.snapshot_location_id(shown.cluster, shown.name),
     Noun.SCHEDULE: lambda shown: ids.velero_schedule_id(shown.cluster, shown.name),
 }
 SHOWN_IN: Final[dict[str, Noun]] = {
     Noun.BACKUP: Noun.BACKUP,
     Noun.MEASUREMENT: Noun.BACKUP,
     Noun.DELETION: Noun.BACKUP,
+    Noun.RESTORE: Noun.RESTORE,
+    Noun.RESTORE_MEASUREMENT: Noun.RESTORE,
     Noun.LOCATION: Noun.LOCATION,
+    Noun.SNAPSHOT_LOCATION: Noun.SNAPSHOT_LOCATION,
     Noun.SCHEDULE: Noun.SCHEDULE,
 }
 """The nouns of which records are kept, and that of the row in which each is to be seen."""

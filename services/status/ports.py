@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from services.status.grounds import Ground
 from services.status.merged import Merged
 from services.status.objects import Record
-from services.status.replicas import Estate
+from services.status.replicas import Estate, Place
 from services.status.rows import Change, Limits
 from services.status.schedules import Decided, Made
 from services.status.validity import Namespaces
@@ -77,20 +77,29 @@ class Remembers(Protocol):
     async def silence(self, cluster: str) -> str | None:
         """Return what there is to say of a cluster's Velero that does not answer."""
 
-    async def unaware(self, cluster: str, silence: str | None) -> set[str]:
-        """Return the backups without a phase whose rows say something else about the silence of their Velero."""
+    async def unaware(self, noun: Noun, cluster: str, silence: str | None) -> set[str]:
+        """Return the backups, or restores, without a phase whose rows say something else about the silence of their Velero."""
 
     async def identity(self, cluster: str, noun: str, uid: str) -> str | None:
         """Return the id under which an object is to be seen."""
 
-    async def formerly(self, backup_id: str) -> Sequence[str]:
-        """Return the ids of the rows of backups that had this id before."""
+    async def formerly(self, noun: Noun, row_id: str) -> Sequence[str]:
+        """Return the ids of the rows of backups, or of restores, that had this id before."""
+
+    async def removals(self, restore_ids: Collection[str]) -> Sequence[Document]:
+        """Return the rows of the operations that were to remove a restore of one of these ids."""
 
     async def estate(self) -> Estate:
         """Return every registered cluster and every storage location."""
 
     async def estate_of(self, cluster: str) -> Estate:
         """Return whether one cluster is registered, and its storage locations, perhaps among those of others."""
+
+    async def sharing(self, cluster: str) -> Sequence[Place]:
+        """Return the locations in which a cluster makes backups if others write into the same place, and those others.
+
+        Others are its own, and those of clusters that are registered or online: of any other it is not known to write.
+        """
 
     async def owners(self, cluster: str, location: str) -> set[str | None]:
         """Return which clusters the backups in a location are said to be of."""
@@ -102,7 +111,7 @@ class Remembers(Protocol):
         """Keep a part of a captured text, unless the same part was stored later."""
 
     async def captured(self, cluster: str, uids: Collection[str]) -> Sequence[str]:
-        """Return the artifacts of these backups that were captured whole."""
+        """Return the artifacts that were captured whole of a backup, or a restore, of which these are the objects."""
 
     async def phase_reached(self, seen: Record, *, moved: bool) -> None:
         """Keep when a phase, if there is one, was first seen.
@@ -110,8 +119,8 @@ class Remembers(Protocol):
         The history of the object goes where its identity is now: looked for if it may have `moved`, or is not as seen here.
         """
 
-    async def status_reached(self, backup_id: str, entry: Document) -> None:
-        """Keep an announced status change for the history of a backup."""
+    async def status_reached(self, row_id: str, entry: Document) -> None:
+        """Keep an announced status change for the history of a backup or a restore."""
 
     async def schedule(self, schedule_id: str) -> Document | None:
         """Return what is wanted of a schedule."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from services.status import deletions, measurements, operations
+from services.status import deletions, measurements, operations, orders, saying
 from services.status.clusters import SILENCE
 from services.status.deletions import Deletion
 from services.status.lives import Life, life_of, recheck_at, status
 from services.status.objects import Record, newest
 from services.status.rows import SHOWS, Facts, Limits, Row
-from services.status.values import cut, instant, mapping, storable, strings, whole
+from services.status.values import instant, storable, strings, whole
 from shared.contracts import ids
 from shared.contracts.documents import from_document, to_document
 from shared.contracts.names import (
@@ -21,7 +21,6 @@ from shared.contracts.names import (
     ANNOTATION_SLOT,
     LABEL_SCHEDULE_ID,
     LABEL_VELERO_SCHEDULE,
-    RESERVED_PREFIXES,
     Noun,
 )
 from shared.contracts.phases import UNLISTED, BackupStatus, Outcome
@@ -34,11 +33,7 @@ _GC_FAILURES: Final = {
     "BSLReadOnly": "its storage location is read-only",
     "BSLUnavailable": "its storage location is not available",
 }
-_REASON_LIMIT: Final = 300
-_TEXT_LIMIT: Final = 8 * 1024
-_MOST_PROBLEMS: Final = 100
 _EVERYTHING: Final = "*"
-_UNANSWERED: Final = "Nobody answered before the deadline: see whether the cluster is online, and ask again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +65,7 @@ def backup(
     `facts` are those of the operation of the same id. A view that cannot be computed is replaced by one of what can: one odd
     object must not hide, or stop, all others.
     """
-    facts = facts if operations.makes_backup(facts) else {}
+    facts = facts if orders.makes(Noun.BACKUP, facts) else {}
     objects = [r for r in records if r.noun == Noun.BACKUP]
     if not objects and not facts.get("command"):
         return None
@@ -93,7 +88,7 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
     records, asked = known.objects, known.facts.get("command") or {}
     labels, created, started = shown.labels, [r.created_at for r in records], instant(shown.status.get("startTimestamp"))
     schedule, slot = _schedule(labels, asked), instant(shown.annotations.get(ANNOTATION_SLOT)) or asked.get("slot")
-    problems, failure, shortened = _complaints(shown)
+    problems, failure, shortened = saying.complaints(shown)
     measured = measurements.measurement(shown, known.records, life.outcome)
     why, why_truncated = measurements.why(measured, life.outcome, failure, problems)
     item = BackupItem(
@@ -115,16 +110,15 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
         size=measured.size,
         storage_location=shown.location or _spec(asked).get("storageLocation"),
         schedule=schedule,
-        labels={k: v for k, v in labels.items() if not k.startswith(RESERVED_PREFIXES)},
-        warnings=_count(shown, "warnings", life),
-        errors=_count(shown, "errors", life),
+        labels=saying.own_labels(labels),
+        warnings=saying.count(shown, "warnings", ended=life.outcome is not None),
+        errors=saying.count(shown, "errors", ended=life.outcome is not None),
         progress=_progress(shown),
         queue_position=whole(shown.status.get("queuePosition")),
         replica=known.around.replica,
         present=any(r.gone_at is None for r in records),
     )
     chosen = strings(shown.spec.get("includedNamespaces"))
-    hooks = {k: n for k, v in mapping(shown.status.get("hookStatus")).items() if (n := whole(v)) is not None}
     detail = _detail(
         operation_id=shown.operation,
         scope=from_document(asked["scope"]) if asked else _annotated_scope(shown),
@@ -136,7 +130,7 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
         slot=slot,
         truncated=shortened or any(r.truncated for r in records),
         unreadable=shown.unreadable,
-        hook_status=hooks or None,
+        hook_status=saying.hooks(shown),
         notices=(known.facts.get("accepted") or {}).get("notices") or (),
         volumes=measured.volumes,
         volumes_truncated=measured.volumes_truncated,
@@ -159,7 +153,7 @@ def _asked_for(known: Known, life: Life, recheck: datetime | None) -> Row:
         cluster=known.facts["cluster"],
         created_by=_creator(schedule, slot, asked["principal"]),
         status=status(life),
-        reason=_short((no.detail if no else None) or (_UNANSWERED if life.ran_out else None)),
+        reason=saying.in_short((no.detail if no else None) or (saying.UNANSWERED if life.ran_out else None)),
         created_at=asked["at"],
         storage_location=_spec(asked).get("storageLocation"),
         schedule=schedule,
@@ -172,7 +166,7 @@ def _asked_for(known: Known, life: Life, recheck: datetime | None) -> Row:
 
 def _minimal(known: Known, life: Life, recheck: datetime | None, error: Exception) -> Row:
     """Return the row of a backup whose values none of the above understands: that it is there, and why that is all."""
-    shown, problem = newest(known.objects), f"not understood: {error!r}"[:_REASON_LIMIT]
+    shown, problem = newest(known.objects), f"not understood: {error!r}"[: saying.REASON_LIMIT]
     item = BackupItem(
         id=known.id,
         previous_ids=_aliases(known),
@@ -270,18 +264,6 @@ def _aliases(known: Known) -> list[str]:
     return sorted({each for r in known.objects for each in r.known_as} - {known.id})
 
 
-def _complaints(shown: Record) -> tuple[list[str], str | None, bool]:
-    """Return Velero's validation errors and its reason for a failure, and whether they had to be shortened."""
-    failure, told = shown.status.get("failureReason"), strings(shown.status.get("validationErrors"))
-    problems = [short for each in told[:_MOST_PROBLEMS] if (short := cut(each, _TEXT_LIMIT))]
-    short = cut(failure, _TEXT_LIMIT)
-    return problems, short, len(told) > _MOST_PROBLEMS or any(map(_is_long, (*told, failure)))
-
-
-def _is_long(value: Any) -> bool:
-    return isinstance(value, str) and len(value) > _TEXT_LIMIT
-
-
 def _creator(schedule: ScheduleRef | None, slot: datetime | None, person: str | None) -> Creator:
     """Return who caused a backup: of Leeward's schedules each backup has a slot, unless a person made it from one."""
     if schedule and slot:
@@ -301,7 +283,7 @@ def _schedule(labels: dict[str, str], asked: Facts) -> ScheduleRef | None:
 
 def _reason(known: Known, shown: Record, life: Life, failure: str | None) -> str | None:
     """Say in one short sentence what a person should know first."""
-    errors = _count(shown, "errors", life)
+    errors = saying.errors(saying.count(shown, "errors", ended=life.outcome is not None))
     stuck = shown.labels.get(_GC_FAILURE) if life.expired(life.now) and life.went_at is None else None
     sentence = (
         (deletions.reason(known.deletions) if life.went_at is None else None)
@@ -309,24 +291,14 @@ def _reason(known: Known, shown: Record, life: Life, failure: str | None) -> str
         or (f"Velero cannot delete it: {_GC_FAILURES.get(stuck, stuck)}" if stuck else None)
         or failure
         or (known.around.silence if life.phase is None and status(life) is BackupStatus.CREATING else None)
-        or (f"{errors} error{'s' if errors != 1 else ''}" if errors and life.outcome is Outcome.PARTIALLY_FAILED else None)
+        or (errors if life.outcome is Outcome.PARTIALLY_FAILED else None)
     )
-    return _short(sentence)
-
-
-def _short(sentence: str | None) -> str | None:
-    return cut(sentence.strip().partition("\n")[0], _REASON_LIMIT) if sentence else None
-
-
-def _count(shown: Record, name: str, life: Life) -> int | None:
-    """Return a count that Velero leaves out when it is 0, which it only is once the work has ended."""
-    return whole(shown.status[name]) if name in shown.status else 0 if life.outcome else None
+    return saying.in_short(sentence)
 
 
 def _progress(shown: Record) -> Progress | None:
-    progress = mapping(shown.status.get("progress"))
-    done, total = whole(progress.get("itemsBackedUp")), whole(progress.get("totalItems"))
-    return None if done is None and total is None else Progress(items_backed_up=done, total_items=total)
+    told = saying.progress(shown, "itemsBackedUp")
+    return Progress.read(told) if told else None
 
 
 def _spec(asked: Facts) -> dict[str, Any]:

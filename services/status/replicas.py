@@ -9,21 +9,25 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from services.status.locations import is_read_only
+from services.status.values import mapping
+from shared.contracts.locationspec import Place as Storage
+from shared.contracts.locationspec import place_of
 from shared.contracts.phases import LocationStatus
-
-Storage = tuple[str, str, str]
-"""Provider, bucket and prefix: where two locations of the same lie in one place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A storage location, as far as it tells whose backups are. `storage` is None when it is not known."""
+    """A storage location, as far as it tells whose backups are. `storage` is None when it is not known.
+
+    `shared`: a person has said that others may write there.
+    """
 
     cluster: str
     name: str
     storage: Storage | None
     read_only: bool
     writable: bool
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +43,34 @@ class Estate:
         return cluster in self.registered and storage is not None and any(place.storage == storage for place in owned)
 
 
-PLACE_FIELDS: Final = ("cluster", "name", "provider", "bucket", "prefix", "accessMode", "status")
+PLACE_FIELDS: Final = (
+    "cluster",
+    "name",
+    "provider",
+    "bucket",
+    "prefix",
+    "spec.config.storageAccount",
+    "accessMode",
+    "status",
+    "sharedBucket",
+)
 """What of a location's item a place is made of."""
 
 
 def place(item: Mapping[str, Any]) -> Place:
     """Return the place of a location's stored item."""
-    provider, bucket, prefix = (item.get(key) for key in ("provider", "bucket", "prefix"))
-    storage = (_plugin(provider), bucket, (prefix or "").strip("/")) if provider and bucket else None
+    where = {"objectStorage": item, "provider": item.get("provider"), "config": mapping(item.get("spec")).get("config")}
+    storage = place_of(where) if item.get("provider") and item.get("bucket") else None
     writable = item.get("accessMode") == "ReadWrite" and item.get("status") != LocationStatus.DELETED
-    return Place(item["cluster"], item["name"], storage, read_only=is_read_only(item), writable=writable)
+    shared = item.get("sharedBucket") is True
+    return Place(item["cluster"], item["name"], storage, read_only=is_read_only(item), writable=writable, shared=shared)
 
 
-def _plugin(provider: str) -> str:
-    """Velero reads a provider without a domain as one of its own."""
-    return provider if "/" in provider else f"velero.io/{provider}"
+def sharing(cluster: str, places: Collection[Place]) -> list[Place]:
+    """Return the places in which a cluster makes backups where others are made, too, and those others."""
+    where = [p.storage for p in places if p.cluster == cluster and p.writable and p.storage is not None]
+    twice = {storage for storage in where if sum(p.storage == storage and p.writable for p in places) > 1}
+    return [p for p in places if p.writable and p.storage in twice]
 
 
 def is_replica(owner: str | None, cluster: str, here: Place | None, estate: Estate) -> bool:

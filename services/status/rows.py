@@ -8,12 +8,22 @@ from typing import Any, Final
 from shared.contracts.base import Wire
 from shared.contracts.documents import Collection, from_document, to_document
 from shared.contracts.names import Noun
-from shared.contracts.views import BackupItem, ClusterItem, LocationItem, OperationItem, ScheduleItem
+from shared.contracts.views import (
+    BackupItem,
+    ClusterItem,
+    LocationItem,
+    OperationItem,
+    RestoreItem,
+    ScheduleItem,
+    SnapshotLocationItem,
+)
 
 ITEMS: Final[dict[Noun, type[Wire]]] = {
     Noun.BACKUP: BackupItem,
+    Noun.RESTORE: RestoreItem,
     Noun.OPERATION: OperationItem,
     Noun.LOCATION: LocationItem,
+    Noun.SNAPSHOT_LOCATION: SnapshotLocationItem,
     Noun.CLUSTER: ClusterItem,
     Noun.SCHEDULE: ScheduleItem,
 }
@@ -21,11 +31,16 @@ ITEMS: Final[dict[Noun, type[Wire]]] = {
 
 COLLECTIONS: Final[dict[Noun, Collection]] = {
     Noun.BACKUP: Collection.BACKUPS,
+    Noun.RESTORE: Collection.RESTORES,
     Noun.OPERATION: Collection.OPERATIONS,
     Noun.LOCATION: Collection.LOCATIONS,
+    Noun.SNAPSHOT_LOCATION: Collection.SNAPSHOT_LOCATIONS,
     Noun.CLUSTER: Collection.CLUSTER_STATE,
     Noun.SCHEDULE: Collection.SCHEDULE_STATUS,
 }
+
+HISTORIES: Final = (Noun.BACKUP, Noun.RESTORE)
+"""Work that a cluster does for people: of each it is kept when it reached which phase and status."""
 
 SHOWS: Final = "shows"
 """The key, in the row of a backup, of all in it that its schedule shows; the id of the schedule's row comes first."""
@@ -52,6 +67,7 @@ class Limits:
     expire_after: timedelta = timedelta(seconds=60)
     gone_after: timedelta = timedelta(minutes=3)
     stalled_after: timedelta = timedelta(seconds=90)
+    step_after: timedelta = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class Settings(ServiceSettings):
     """How long a backup that vanished is expected back at least; two sync periods if those are longer."""
     stalled_after: Seconds = 90.0
     """A backup without a phase for longer means that Velero does not work."""
+    step_after: Seconds = 900.0
+    """How long a step of a long operation, once begun, may take until the deadline of its command counts."""
     patience: Patience = Patience()
     """How the consumers wait and retry."""
 
@@ -42,4 +44,5 @@ class Settings(ServiceSettings):
             expire_after=timedelta(seconds=self.expire_after),
             gone_after=timedelta(seconds=max(self.gone_after, 2 * self.sync_period)),
             stalled_after=timedelta(seconds=self.stalled_after),
+            step_after=timedelta(seconds=self.step_after),
         )

@@ -7,14 +7,14 @@ from typing import Final
 
 import structlog
 
-from services.status import clusters, operations, schedules
+from services.status import clusters, orders, requests, restores, schedules
 from services.status.foreign import velero_schedule
-from services.status.locations import location
+from services.status.locations import location, snapshot_location
 from services.status.objects import Record, newest
 from services.status.ports import Document, Maker, Ports, Remembers
 from services.status.projection import Around, backup
 from services.status.replicas import Estate, is_replica, place
-from services.status.rows import Facts, Row, status_of
+from services.status.rows import HISTORIES, Facts, Row, status_of
 from services.status.validity import needs_namespaces
 from shared.contracts import ids
 from shared.contracts.names import Noun
@@ -42,9 +42,13 @@ async def _backup(ports: Ports, row_id: str, current: Facts, now: datetime) -> R
         if unasked or shown.owner != shown.cluster or shown.known_as or len(records) > 1:
             records, around = await _surroundings(memory, row_id, shown, records, silence, unasked=unasked)
     row = backup(row_id, records, asked, now=now, limits=ports.limits, around=around)
+    _warn(row, row_id)
+    return row
+
+
+def _warn(row: Row | None, row_id: str) -> None:
     if row and (reason := row.more["detail"]["unreadable"]):
         log.warning("odd object", **{logging.CLUSTER: row.cluster, logging.OBJECT: row_id, logging.REASON: reason})
-    return row
 
 
 async def _surroundings(
@@ -69,7 +73,7 @@ async def _nothing() -> None:
 
 
 async def _of_former(memory: Remembers, former: list[str]) -> list[Record]:
-    """Return the records of ids that a backup had before: a person may have asked for its deletion by one of them."""
+    """Return the records of ids that a thing had before: a person may have asked for its deletion by one of them."""
     return [record for found in await asyncio.gather(*map(memory.records, former)) for record in found]
 
 
@@ -87,18 +91,39 @@ async def _no_estate() -> Estate:
     return Estate()
 
 
+async def _restore(ports: Ports, row_id: str, _current: Facts, now: datetime) -> Row | None:
+    memory = ports.memory
+    records, asked = await asyncio.gather(memory.records(row_id), memory.row(Noun.OPERATION, row_id))
+    asked = asked or {}
+    if command := asked.get("command"):
+        records = [r for r in records if r.cluster == command["cluster"]]  # as of backups
+    objects = [r for r in records if r.noun == Noun.RESTORE]
+    shown, former = newest(objects), sorted({each for r in objects for each in r.known_as} - {row_id})
+    elsewhere, removals, captured, silence = await asyncio.gather(
+        _of_former(memory, former),
+        memory.removals({row_id, *former}),
+        memory.captured(shown.cluster, {r.uid for r in objects}) if shown else _nothing(),
+        memory.silence(shown.cluster) if shown and shown.phase is None else _nothing(),
+    )
+    about = [r for r in elsewhere if r.noun != Noun.RESTORE and shown and r.cluster == shown.cluster]
+    around = restores.Around(silence, captured or (), removals)
+    row = restores.restore(row_id, [*records, *about], asked, now=now, limits=ports.limits, around=around)
+    _warn(row, row_id)
+    return row
+
+
 async def _operation(ports: Ports, row_id: str, facts: Facts, now: datetime) -> Row | None:
-    about = operations.about_backup(row_id, facts)
-    shown = await _backup_row(ports.memory, about, facts) if about else None
-    return operations.row(row_id, facts, shown, now, ports.limits)
+    thing = orders.about(row_id, facts)
+    shown = await _row_of(ports.memory, *thing, facts) if thing and thing[0] in HISTORIES else None
+    return requests.row(row_id, facts, shown, now, ports.limits)
 
 
-async def _backup_row(memory: Remembers, about: str, facts: Facts) -> Document | None:
-    """Return the row of the backup that an operation is about, also if that has got another id since it was asked for."""
+async def _row_of(memory: Remembers, noun: Noun, about: str, facts: Facts) -> Document | None:
+    """Return the row of what an operation is about, also if that has got another id since it was asked for."""
     # Where it is, before where it was: of an id that it has left there may still be a row, about to be forgotten.
-    later = await memory.formerly(about) if operations.is_delete(facts) else ()
+    later = await memory.formerly(noun, about) if orders.removes(noun, facts) else ()
     for row_id in (*sorted(later), about):
-        if row := await memory.row(Noun.BACKUP, row_id):
+        if row := await memory.row(noun, row_id):
             return row
     return None
 
@@ -107,12 +132,20 @@ async def _location(ports: Ports, row_id: str, _facts: Facts, _now: datetime) ->
     return location(row_id, await ports.memory.records(row_id))
 
 
+async def _snapshot_location(ports: Ports, row_id: str, _facts: Facts, _now: datetime) -> Row | None:
+    return snapshot_location(row_id, await ports.memory.records(row_id))
+
+
 async def _cluster(ports: Ports, row_id: str, facts: Facts, now: datetime) -> Row | None:
+    stalled, places = await asyncio.gather(
+        ports.memory.stalled(row_id, now - ports.limits.stalled_after), ports.memory.sharing(row_id)
+    )
     return clusters.cluster(
         row_id,
         facts,
         status_of(facts.get("item")),
-        stalled=await ports.memory.stalled(row_id, now - ports.limits.stalled_after),
+        stalled=stalled,
+        places=places,
         trusted_from=ports.listening.since + ports.limits.offline_after,
         now=now,
         limits=ports.limits,
@@ -152,8 +185,10 @@ async def _own_schedule(memory: Remembers, wanted: Schedule, now: datetime) -> R
 
 VIEWS: Final[dict[Noun, Callable[[Ports, str, Facts, datetime], Awaitable[Row | None]]]] = {
     Noun.BACKUP: _backup,
+    Noun.RESTORE: _restore,
     Noun.OPERATION: _operation,
     Noun.LOCATION: _location,
+    Noun.SNAPSHOT_LOCATION: _snapshot_location,
     Noun.CLUSTER: _cluster,
     Noun.SCHEDULE: _schedule,
 }

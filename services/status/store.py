@@ -3,7 +3,6 @@
 Objects and rows are written only over the version that they were computed from.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,8 +19,8 @@ from services.status.clusters import SILENCE
 from services.status.indexes import INDEXES, PAGES
 from services.status.knowing import Knowing
 from services.status.objects import Record, document, joined, read, record_id
+from services.status.placing import Placing, among
 from services.status.ports import Applied, Document, verdict
-from services.status.replicas import PLACE_FIELDS, Estate, place
 from services.status.rows import COLLECTIONS, TOLD, Change
 from shared.contracts.documents import Collection, capture_id
 from shared.contracts.names import Noun
@@ -45,18 +44,18 @@ async def opened(settings: MongoSettings) -> AsyncIterator["Store"]:
         yield Store(database)
 
 
-class Store(Knowing):
+class Store(Knowing, Placing):
     """See Remembers, which this is. What is asked for at the same time is read, and written, together."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(database)
+        Knowing.__init__(self, database)
+        Placing.__init__(self, database)
         collections = (*COLLECTIONS.values(), Collection.OBJECTS)
         self._reading = {name: Together(partial(self._read, name)) for name in collections}
         self._writing = {name: Together(partial(self._write, name)) for name in (*collections, Collection.TRANSITIONS)}
         self._settling = Together(self._outdated)
         self._showing = Together(self._records)
         self._silent = Together(self._silences)
-        self._owning = Together(self._estates_of)
 
     async def ensure(self) -> None:
         """Make the indexes, drop those that are none any more, and mend what an earlier version has written otherwise.
@@ -147,7 +146,7 @@ class Store(Knowing):
     async def _records(self, identities: Sequence[str]) -> list[list[Record]]:
         shown: dict[str, list[Record]] = {identity: [] for identity in identities}
         with answering():
-            async for found in self.database[Collection.OBJECTS].find({"identity": _among(identities)}):
+            async for found in self.database[Collection.OBJECTS].find({"identity": among(identities)}):
                 shown[found["identity"]].append(read(found))
         return [shown[identity] for identity in identities]
 
@@ -173,60 +172,30 @@ class Store(Knowing):
 
     async def _silences(self, clusters: Sequence[str]) -> list[str | None]:
         with answering():
-            states = self.database[Collection.CLUSTER_STATE].find({"_id": _among(clusters)}, {SILENCE: 1})
+            states = self.database[Collection.CLUSTER_STATE].find({"_id": among(clusters)}, {SILENCE: 1})
             said = {state["_id"]: state.get(SILENCE) async for state in states}
         return [said.get(cluster) for cluster in clusters]
 
-    async def unaware(self, cluster: str, silence: str | None) -> set[str]:
+    async def unaware(self, noun: Noun, cluster: str, silence: str | None) -> set[str]:
         """See Remembers."""
-        waiting = {"cluster": cluster, "noun": Noun.BACKUP, "phase": None, "goneAt": None}
+        waiting = {"cluster": cluster, "noun": noun, "phase": None, "goneAt": None}
         with answering():
             found = await self.database[Collection.OBJECTS].distinct("identity", waiting)
             if not found:
                 return set()
-            rows = self.database[Collection.BACKUPS].find({"_id": {"$in": found}, SILENCE: {"$ne": silence}}, {"_id": 1})
+            rows = self._of(noun).find({"_id": {"$in": found}, SILENCE: {"$ne": silence}}, {"_id": 1})
             return {row["_id"] async for row in rows}
 
-    async def formerly(self, backup_id: str) -> Sequence[str]:
+    async def formerly(self, noun: Noun, row_id: str) -> Sequence[str]:
         """See Remembers."""
         with answering():
-            return [row["_id"] async for row in self.database[Collection.BACKUPS].find({"aliases": backup_id}, {"_id": 1})]
+            return [row["_id"] async for row in self._of(noun).find({"aliases": row_id}, {"_id": 1})]
 
-    async def estate(self) -> Estate:
+    async def removals(self, restore_ids: Iterable[str]) -> Sequence[Document]:
         """See Remembers."""
-        return await self._estate({}, {})
-
-    async def _estates_of(self, clusters: Sequence[str]) -> list[Estate]:
-        among = _among(clusters)
-        return [await self._estate({"_id": among}, {"listed": True, "item.cluster": among})] * len(clusters)
-
-    async def estate_of(self, cluster: str) -> Estate:
-        """See Remembers."""
-        return await self._owning(cluster)
-
-    async def _estate(self, clusters: Mapping[str, Any], locations: Mapping[str, Any]) -> Estate:
+        about = {"command.restore": among(sorted(restore_ids))}
         with answering():
-            registered, places = await asyncio.gather(
-                self.database[Collection.CLUSTERS].find(clusters, {"_id": 1}).to_list(),
-                self.database[Collection.LOCATIONS].find(locations, {f"item.{name}": 1 for name in PLACE_FIELDS}).to_list(),
-            )
-        return Estate(frozenset(str(each["_id"]) for each in registered), frozenset(place(each["item"]) for each in places))
-
-    async def owners(self, cluster: str, location: str) -> set[str | None]:
-        """See Remembers."""
-        there = {"cluster": cluster, "noun": Noun.BACKUP, "location": location, "owner": {"$ne": cluster}}
-        with answering():
-            return set(await self.database[Collection.OBJECTS].distinct("owner", there))
-
-    async def misjudged(self, cluster: str, location: str, owner: str | None, *, replica: bool) -> set[str]:
-        """See Remembers."""
-        there = {"cluster": cluster, "noun": Noun.BACKUP, "location": location, "owner": owner}
-        with answering():
-            found = set(await self.database[Collection.OBJECTS].distinct("identity", there))
-            if not found:
-                return found
-            right = self.database[Collection.BACKUPS].find({"_id": {"$in": list(found)}, "item.replica": replica}, {"_id": 1})
-            return found - {row["_id"] async for row in right}
+            return await self.database[Collection.OPERATIONS].find(about).to_list()
 
     async def keep_capture(self, part: Document) -> None:
         """See Remembers."""
@@ -265,10 +234,10 @@ class Store(Knowing):
             with answering():
                 await self.database[Collection.TRANSITIONS].update_many(others, {"$set": {"backupId": identity}})
 
-    async def status_reached(self, backup_id: str, entry: Document) -> None:
+    async def status_reached(self, row_id: str, entry: Document) -> None:
         """See Remembers."""
-        new = {"kind": "Status", "to": entry["to"], "at": entry["at"], "backupId": backup_id}
-        await self._writing[Collection.TRANSITIONS](InsertOne({"_id": f"{backup_id}/status/{entry['seq']}", **new}))
+        new = {"kind": "Status", "to": entry["to"], "at": entry["at"], "backupId": row_id}
+        await self._writing[Collection.TRANSITIONS](InsertOne({"_id": f"{row_id}/status/{entry['seq']}", **new}))
 
     # ------------------------------------------------------------ rows
 
@@ -320,7 +289,7 @@ class Store(Knowing):
     async def _read(self, collection: Collection, keys: Sequence[str]) -> list[Document | None]:
         """Read documents by their ids."""
         with answering():
-            found = {each["_id"]: each async for each in self.database[collection].find({"_id": _among(keys)})}
+            found = {each["_id"]: each async for each in self.database[collection].find({"_id": among(keys)})}
         return [found.get(key) for key in keys]
 
     async def _write(self, collection: Collection, writes: Sequence[Write]) -> list[bool]:
@@ -347,11 +316,6 @@ def _plain(error: BulkWriteError) -> Exception:
     concerns = error.details["writeConcernErrors"]
     first = next((f for f in error.details["writeErrors"] if f["code"] != _DUPLICATE_KEY), None) or concerns[0]
     return OperationFailure(str(first.get("errmsg")), first["code"])
-
-
-def _among(keys: Sequence[str]) -> Any:
-    """Return the condition that a value is one of these."""
-    return keys[0] if len(keys) == 1 else {"$in": list(dict.fromkeys(keys))}
 
 
 def pages_without(seen: Record) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What lies in the bucket beside a backup, and how the gateway asks an executor for a piece of it (request and reply)."""
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,7 +12,7 @@ MAX_CHUNK = 512 * 1024
 
 
 class Artifact(StrEnum):
-    """What can be read. All of it is gzip in the bucket, and carried as it lies there."""
+    """What can be read (of a restore all but the contents). All of it is gzip in the bucket, and carried as it lies there."""
 
     LOG = "log"
     RESULTS = "results"
@@ -22,10 +23,11 @@ class Artifact(StrEnum):
 class ArtifactRead(Wire):
     """`artifact.read`: give me this piece of it, if it is still the same.
 
-    `ids`: every id of the backup as people see it; an object of the same name with none of them is another backup.
-    `etag` is that of the first chunk; None for the first.
+    `of`: whether `name` is a Backup or a Restore. `ids`: every id of it as people see it; an object of the same name with none
+    of them is another one. `etag` is that of the first chunk; None for the first.
     """
 
+    of: Literal["backup", "restore"] = "backup"
     name: str
     ids: list[str]
     artifact: Artifact
@@ -39,7 +41,7 @@ class Trouble(StrEnum):
 
     BACKUP_GONE = "BackupGone"
     NOT_THERE = "NotThere"
-    """The backup is there and has no such artifact: not yet, or never."""
+    """It is there and has no such artifact: not yet, or never."""
     CHANGED = "Changed"
     """What lies there now is not what the first chunk was of."""
     VELERO_SILENT = "VeleroSilent"

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from shared.contracts import artifacts, commands, events
+from shared.contracts import artifacts, commands, events, surveys
 from shared.contracts.base import Wire
 from shared.contracts.envelope import Envelope, type_name
 from shared.contracts.subjects import Subject, SubjectError, parse
@@ -14,6 +14,22 @@ TYPES: dict[str, type[Wire]] = {
     type_name("backup", "create"): commands.BackupCreate,
     type_name("backup", "delete"): commands.BackupDelete,
     type_name("schedule", "trigger"): commands.ScheduleTrigger,
+    type_name("restore", "create"): commands.RestoreCreate,
+    type_name("restore", "delete"): commands.RestoreDelete,
+    type_name("location", "apply"): commands.LocationApply,
+    type_name("location", "delete"): commands.LocationDelete,
+    type_name("snapshotlocation", "apply"): commands.SnapshotLocationApply,
+    type_name("snapshotlocation", "delete"): commands.SnapshotLocationDelete,
+    type_name("restore", "observed"): events.Observed,
+    type_name("restore", "snapshot"): events.Snapshot,
+    type_name("restore", "measured"): events.RestoreMeasured,
+    type_name("restore", "captured"): events.Captured,
+    type_name("restore", "changed"): events.Changed,
+    type_name("restore", "progressed"): events.Progressed,
+    type_name("snapshotlocation", "observed"): events.Observed,
+    type_name("snapshotlocation", "snapshot"): events.Snapshot,
+    type_name("snapshotlocation", "changed"): events.Changed,
+    type_name("snapshotlocation", "progressed"): events.Progressed,
     type_name("schedule", "hinted"): events.Hinted,
     type_name("schedule", "observed"): events.Observed,
     type_name("schedule", "snapshot"): events.Snapshot,
@@ -43,6 +59,8 @@ TYPES: dict[str, type[Wire]] = {
     type_name("location", "progressed"): events.Progressed,
     type_name("message", "buried"): events.DeadLetter,
     type_name("artifact", "read"): artifacts.ArtifactRead,
+    type_name("backup", "survey"): surveys.BackupSurvey,
+    type_name("restore", "look"): surveys.RestoreLook,
 }
 
 

@@ -20,10 +20,13 @@ _UNIT_NANOSECONDS = {
     "s": 1_000_000_000,
     "m": 60 * 1_000_000_000,
     "h": 3600 * 1_000_000_000,
+    "d": 24 * 3600 * 1_000_000_000,
 }
-_DAY_HOURS = 24
 _TERM = re.compile(r"(\d++(?:\.\d*+)?|\.\d++)(ns|us|µs|μs|ms|s|m|h|d)", re.ASCII)
+_TERMS = re.compile(rf"(?:{_TERM.pattern})+", re.ASCII)  # a possessive repeat of a group takes too much before Python 3.11.5
 _MAX_NANOSECONDS = 2**63 - 1
+_LONG = 20
+"""Digits from which a number is read as a Decimal: `int` refuses thousands of them."""
 _ECHO = 40
 
 
@@ -64,17 +67,17 @@ def _nanoseconds(text: str) -> int:
     negative, body = text.startswith("-"), text[1:] if text.startswith(("-", "+")) else text
     if body == "0":
         return 0
-    position, total = 0, Decimal(0)
-    while term := _TERM.match(body, position):
-        number, unit = term.groups()
-        scale = _UNIT_NANOSECONDS["h"] * _DAY_HOURS if unit == "d" else _UNIT_NANOSECONDS[unit]
-        total += Decimal(number) * scale
-        position = term.end()
-    if not body or position != len(body):
+    if not _TERMS.fullmatch(body):
         raise DurationError(f"{_short(text)} is not a duration such as 90m, 72h or 30d")
+    total = sum(_number(number) * _UNIT_NANOSECONDS[unit] for number, unit in _TERM.findall(body))
     if total > _MAX_NANOSECONDS:
         raise DurationError(f"{_short(text)} is longer than a duration can be")
     return -int(total) if negative else int(total)
+
+
+def _number(digits: str) -> Decimal | int:
+    short = len(digits) < _LONG and digits.isdecimal()
+    return int(digits) if short else Decimal(digits)
 
 
 def _short(text: str) -> str:

@@ -98,10 +98,31 @@ class Measured(Wire):
     causes_truncated: bool = False
 
 
-class Captured(Wire):
-    """`backup.captured`: one part of a text that outlives its backup, as it lies in the bucket (gzip).
+class RestoreCounts(Wire):
+    """How many objects a restore created, updated, skipped because they were there, and failed at. None = not known."""
 
-    `uid` is the Backup's; the parts of one artifact, put together in order, are the whole. `cut`: only the first 5 MiB.
+    created: int | None = None
+    updated: int | None = None
+    skipped: int | None = None
+    failed: int | None = None
+
+
+class RestoreMeasured(Wire):
+    """`restore.measured`: what was found out about a restore that has ended.
+
+    `restore` is the Restore as it was then, with no more than what tells whose it is.
+    """
+
+    restore: Observed
+    counts: RestoreCounts = RestoreCounts()
+    causes: list[Cause] = []
+    causes_truncated: bool = False
+
+
+class Captured(Wire):
+    """`backup.captured`, `restore.captured`: a part of a text that outlives what it is about, as it lies in the bucket (gzip).
+
+    `uid` is the object's; the parts of one artifact, put together in order, are the whole. `cut`: only the first 5 MiB.
     """
 
     uid: str
@@ -119,10 +140,25 @@ class Rejected(Wire):
 
 
 class Step(Wire):
-    """`operation.step`: a long command has come this far."""
+    """`operation.step`: a long command has come this far.
+
+    `refusal`: it comes to nothing, for this reason; what was made for it is being removed. `failing`: a sentence, as long as
+    the API server fails at it; `resumed`: when it last went on after that. `since`: it is waited in from then, if that is not
+    when this was told.
+    """
 
     step: str
     detail: str = ""
+    failing: str | None = None
+    resumed: Instant | None = None
+    since: Instant | None = None
+    refusal: Refusal | None = None
+
+    @property
+    def words(self) -> str:
+        """Return what people read: the detail, and how it goes."""
+        goes = self.failing or (f"Goes on since {self.resumed:%H:%M:%S}Z." if self.resumed else None)
+        return " ".join(filter(None, (self.detail, goes)))
 
 
 class Finished(Wire):
@@ -148,13 +184,17 @@ class Problem(Wire):
 
 
 class Presence(Wire):
-    """`presence.observed`: the executor lives (the envelope's time says when), and what it last heard from the cluster."""
+    """`presence.observed`: the executor lives (the envelope's time says when), and what it last heard from the cluster.
+
+    `clusterUid` is that of the namespace kube-system: two executors that tell different ones serve two clusters as one.
+    """
 
     mode: str
     instance: str
     api_server: Answer
     velero: Answer
     problems: list[Problem] = []
+    cluster_uid: str | None = None
 
 
 class NamespaceInfo(Wire):
@@ -176,11 +216,22 @@ class KindInfo(Wire):
 
 
 class VeleroInfo(Wire):
-    """What Velero says of itself. `version` is None until a status request has been answered."""
+    """What Velero says of itself. `version` is None until a status request has been answered.
+
+    `nodeAgent`: whether one runs; None when that could not be seen.
+    """
 
     namespace: str
     version: str | None = None
     plugins: list[str] = []
+    node_agent: bool | None = None
+
+
+class SealingKey(Wire):
+    """The public key (Curve25519, 32 bytes) to which credentials for a cluster are sealed; `id` names it."""
+
+    id: str
+    key: Blob
 
 
 class Inventory(Wire):
@@ -190,6 +241,7 @@ class Inventory(Wire):
     velero: VeleroInfo
     namespaces: list[NamespaceInfo]
     kinds: list[KindInfo]
+    sealing_key: SealingKey | None = None
     truncated: bool = False
 
 

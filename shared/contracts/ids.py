@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID, uuid4, uuid5
 
 NAMESPACE = UUID("6f1d5a52-6d0c-5c63-9b2e-0c8f4b7f9a11")
@@ -48,11 +49,13 @@ def velero_schedule_id(cluster: str, name: str) -> str:
     return str(uuid5(NAMESPACE, f"{cluster}/velero-schedule/{name}"))
 
 
+@lru_cache(maxsize=8192)
 def unstarted_backup_id(cluster: str, namespace: str, name: str, uid: str) -> str:
     """Return the id of a backup that Leeward did not ask for and that has not started: only its uid tells it apart."""
     return str(uuid5(NAMESPACE, f"{cluster}/{namespace}/{name}@{uid}"))
 
 
+@lru_cache(maxsize=8192)
 def started_backup_id(cluster: str, namespace: str, name: str, started_at: str) -> str:
     """Return the id of a backup that Leeward did not ask for, once started.
 
@@ -65,3 +68,13 @@ def started_backup_id(cluster: str, namespace: str, name: str, started_at: str) 
 def location_id(cluster: str, name: str) -> str:
     """Return the id of a storage location, by which the state feed names it (its name may contain dots)."""
     return str(uuid5(NAMESPACE, f"{cluster}/location/{name}"))
+
+
+def snapshot_location_id(cluster: str, name: str) -> str:
+    """Return the id of a volume snapshot location."""
+    return str(uuid5(NAMESPACE, f"{cluster}/snapshot-location/{name}"))
+
+
+def restore_id(cluster: str, namespace: str, name: str, uid: str) -> str:
+    """Return the id of a restore that Leeward did not ask for. Velero's sync carries no Restores, so the uid stays."""
+    return str(uuid5(NAMESPACE, f"{cluster}/restore/{namespace}/{name}@{uid}"))

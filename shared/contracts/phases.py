@@ -20,8 +20,33 @@ UNLISTED = frozenset({BackupStatus.DELETED, BackupStatus.REFUSED})
 """The statuses that a list leaves out unless it is asked for them; a refused backup is never shown in one."""
 
 
+class RestoreStatus(StrEnum):
+    """What people see of a restore. `Refused` ends one that was Restoring until the cluster said no."""
+
+    RESTORING = "Restoring"
+    COMPLETED = "Completed"
+    PARTIALLY_FAILED = "PartiallyFailed"
+    FAILED = "Failed"
+    DELETING = "Deleting"
+    DELETED = "Deleted"
+    REFUSED = "Refused"
+
+
+UNLISTED_RESTORES = frozenset({RestoreStatus.DELETED, RestoreStatus.REFUSED})
+"""The same of restores; a refused one is shown in a list that asks for it."""
+
+
+class RestoreStep(StrEnum):
+    """What a restore from another cluster is at, in order; each is told before it is begun, with what it waits for."""
+
+    MIRROR = "MirrorLocation"
+    FIND = "FindBackup"
+    RESTORE = "Restore"
+    CLEAN_UP = "CleanUp"
+
+
 class Outcome(StrEnum):
-    """How the work of a backup ended; kept for ever, also when the status has moved on to Expired."""
+    """How the work of a backup or a restore ended; kept for ever, also when the status has moved on to Expired."""
 
     COMPLETED = "Completed"
     PARTIALLY_FAILED = "PartiallyFailed"
@@ -49,11 +74,15 @@ class ClusterStatus(StrEnum):
 
 
 class LocationStatus(StrEnum):
-    """What people see of a storage location. Pending = Velero has not validated it yet; Deleted is never listed."""
+    """What people see of a location. Pending = Velero has not validated it yet; Deleted is never listed.
+
+    Unchecked = Velero never validates it, as it is with volume snapshot locations.
+    """
 
     AVAILABLE = "Available"
     UNAVAILABLE = "Unavailable"
     PENDING = "Pending"
+    UNCHECKED = "Unchecked"
     DELETED = "Deleted"
 
 
@@ -88,6 +117,6 @@ PHASE_OUTCOME: dict[str, Outcome] = {
     "Failed": Outcome.FAILED,
     "FailedValidation": Outcome.FAILED,
 }
-"""The phases of a Backup that end its work. Every other phase, also one that we do not know, means that it goes on."""
+"""The phases of a Backup or a Restore that end its work. Any other phase, also one not known here, means that it goes on."""
 
 DELETING_PHASE = "Deleting"

@@ -31,7 +31,29 @@ class Code(StrEnum):
     DELETION_FAILED = "DeletionFailed"
     OVERLAP = "Overlap"
     SUPERSEDED = "Superseded"
+    RESTORE_NAME_TAKEN = "RestoreNameTaken"
+    RESTORE_GONE = "RestoreGone"
+    RESTORE_NOT_ENDED = "RestoreNotEnded"
+    RESTORE_OVERLAP = "RestoreOverlap"
+    RESTORE_NOT_DELETED = "RestoreNotDeleted"
+    BACKUP_NOT_RESTORABLE = "BackupNotRestorable"
+    BACKUP_HIDDEN = "BackupHidden"
+    BACKUP_NOT_FOUND_THERE = "BackupNotFoundThere"
+    NO_GOOD_BACKUP = "NoGoodBackup"
+    NAMESPACE_NOT_IN_BACKUP = "NamespaceNotInBackup"
+    NOTHING_MATCHES = "NothingMatches"
+    MODIFIERS_UNKNOWN = "ModifiersUnknown"
+    MODIFIERS_INVALID = "ModifiersInvalid"
+    MIRROR_FAILED = "MirrorFailed"
+    LOCATION_TAKEN = "LocationTaken"
+    LOCATION_GONE = "LocationGone"
+    LOCATION_CHANGED = "LocationChanged"
+    LOCATION_NOT_DELETED = "LocationNotDeleted"
+    LOCATION_IN_USE = "LocationInUse"
+    BUCKET_SHARED = "BucketShared"
+    CREDENTIAL_UNREADABLE = "CredentialUnreadable"
     REFUSED_BY_CLUSTER = "RefusedByCluster"
+    CLUSTER_FAILS = "ClusterFails"
     FORBIDDEN_IN_CLUSTER = "ForbiddenInCluster"
     VELERO_MISSING = "VeleroMissing"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
@@ -88,7 +110,54 @@ RULES: dict[Code, Rule] = {
     Code.DELETION_FAILED: Rule(409, "", "Velero did not delete backup {name}: {message}"),
     Code.OVERLAP: Rule(409, "", "Backup {name} of schedule {schedule} is still {phase}."),
     Code.SUPERSEDED: Rule(409, "", "Backup {name} of schedule {schedule} was made at {at}, after this slot was due."),
+    Code.RESTORE_NAME_TAKEN: Rule(409, "/name", "Cluster {cluster} already has a restore named {name}."),
+    Code.RESTORE_GONE: Rule(409, "", "Cluster {cluster} has no restore {name} (any more)."),
+    Code.RESTORE_NOT_ENDED: Rule(409, "", "Restore {name} is {phase}: it can be deleted when it has ended."),
+    Code.RESTORE_OVERLAP: Rule(
+        409, "/spec", "Restore {name} still runs into {namespaces} of cluster {cluster}: ask again when it has ended."
+    ),
+    Code.RESTORE_NOT_DELETED: Rule(
+        409, "", "Velero has not removed restore {name} yet. Its storage location must be available for that: {message}"
+    ),
+    Code.BACKUP_NOT_RESTORABLE: Rule(409, "/backup", "Backup {name} cannot be restored: {reason}."),
+    Code.BACKUP_HIDDEN: Rule(
+        409, "/backup", "Cluster {cluster} has another backup named {name}, which hides the one that is meant from Velero."
+    ),
+    Code.BACKUP_NOT_FOUND_THERE: Rule(
+        409,
+        "/backup",
+        "Velero of cluster {cluster} has not found backup {name} in storage location {location} within {patience}.",
+    ),
+    Code.NO_GOOD_BACKUP: Rule(409, "/schedule", "Schedule {schedule} has no backup that is Completed and still there."),
+    Code.NAMESPACE_NOT_IN_BACKUP: Rule(422, "/spec/{field}", "Backup {name} does not hold namespace {names}."),
+    Code.NOTHING_MATCHES: Rule(422, "/spec", "Nothing in backup {name} matches what is to be restored."),
+    Code.MODIFIERS_UNKNOWN: Rule(
+        422, "/spec/resourceModifier/name", "Velero's namespace in cluster {cluster} has no ConfigMap {name}."
+    ),
+    Code.MODIFIERS_INVALID: Rule(422, "/spec/resourceModifier", "ConfigMap {name} holds no resource modifiers: {message}"),
+    Code.MIRROR_FAILED: Rule(
+        409, "/credential", "Cluster {cluster} does not reach the backup through storage location {location}: {message}"
+    ),
+    Code.LOCATION_TAKEN: Rule(409, "/name", "Cluster {cluster} already has a {kind} named {name}."),
+    Code.LOCATION_GONE: Rule(409, "", "Cluster {cluster} has no {kind} {name} (any more)."),
+    Code.LOCATION_CHANGED: Rule(
+        412, "", "The {kind} {name} of cluster {cluster} was changed meanwhile: look at it, and ask again."
+    ),
+    Code.LOCATION_NOT_DELETED: Rule(409, "", "Cluster {cluster} has not removed the {kind} {name} yet."),
+    Code.LOCATION_IN_USE: Rule(
+        409, "", "Storage location {name} of cluster {cluster} is used: {users}. `force=true` removes it all the same."
+    ),
+    Code.BUCKET_SHARED: Rule(
+        409,
+        "/spec/objectStorage",
+        "{owners} writes into the same bucket and prefix: two that write there destroy each other's backups. "
+        "`allowSharedBucket=true` if it is another storage.",
+    ),
+    Code.CREDENTIAL_UNREADABLE: Rule(
+        409, "/credential", "Cluster {cluster} cannot open the credential: its key is another by now. Send it again."
+    ),
     Code.REFUSED_BY_CLUSTER: Rule(422, "", "The API server of cluster {cluster} refused the object: {message}"),
+    Code.CLUSTER_FAILS: Rule(409, "/cluster", "The API server of cluster {cluster} keeps failing at it: {message}"),
     Code.FORBIDDEN_IN_CLUSTER: Rule(422, "/cluster", "Leeward is not allowed to do this in cluster {cluster}: {message}"),
     Code.VELERO_MISSING: Rule(422, "/cluster", "Cluster {cluster} does not know Velero's kinds: is Velero installed?"),
     Code.DEADLINE_EXCEEDED: Rule(409, "/deadline", "The deadline {deadline} passed before cluster {cluster} could begin."),

@@ -23,8 +23,13 @@ _LONGEST_NAME = 63
 _LONGEST_PATTERN = 253
 
 
+def is_namespace(value: str) -> bool:
+    """Tell whether a namespace can have this name."""
+    return len(value) <= _LONGEST_NAME and bool(_NAME.fullmatch(value))
+
+
 def _pattern(value: str) -> str:
-    if len(value) <= _LONGEST_NAME and _NAME.fullmatch(value):
+    if is_namespace(value):
         return value
     if len(value) > _LONGEST_PATTERN or not is_pattern(value) or not _PATTERN.fullmatch(value) or "**" in value:
         raise ValueError(

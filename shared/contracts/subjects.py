@@ -75,14 +75,24 @@ def artifact(cluster: str, *, agent: bool) -> str:
     return _join("rpc" if agent else "hub", cluster, "artifact", "read")
 
 
-def measured(cluster: str, uid: str) -> str:
-    """Name the subject of what was found out about a backup that has ended."""
-    return _join("evt", cluster, "backup", "measured", uid)
+def survey(cluster: str, *, agent: bool) -> str:
+    """Ask what is in a backup. Not stored."""
+    return _join("rpc" if agent else "hub", cluster, "backup", "survey")
 
 
-def captured(cluster: str, uid: str) -> str:
-    """Name the subject of texts that outlive their backup."""
-    return _join("evt", cluster, "backup", "captured", uid)
+def look(cluster: str, *, agent: bool) -> str:
+    """Ask what a restore would meet. Not stored."""
+    return _join("rpc" if agent else "hub", cluster, "restore", "look")
+
+
+def measured(cluster: str, uid: str, noun: str = "backup") -> str:
+    """Name the subject of what was found out about a backup, or a restore, that has ended."""
+    return _join("evt", cluster, noun, "measured", uid)
+
+
+def captured(cluster: str, uid: str, noun: str = "backup") -> str:
+    """Name the subject of texts that outlive their backup or restore."""
+    return _join("evt", cluster, noun, "captured", uid)
 
 
 def dead_letter(stream: str, consumer: str) -> str:

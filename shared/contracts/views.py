@@ -6,7 +6,8 @@ from pydantic import Field
 
 from shared.contracts.artifacts import Artifact
 from shared.contracts.base import Instant, Wire
-from shared.contracts.events import Cause, Problem, Volume
+from shared.contracts.events import Cause, Problem, RestoreCounts, Volume
+from shared.contracts.findings import Finding
 from shared.contracts.notices import Notice
 from shared.contracts.phases import (
     BackupStatus,
@@ -14,6 +15,7 @@ from shared.contracts.phases import (
     LocationStatus,
     OperationState,
     Outcome,
+    RestoreStatus,
     ScheduleStatus,
     SlotResult,
 )
@@ -106,6 +108,16 @@ class DeletionView(Wire):
     errors: list[str] = []
 
 
+class RestoreRef(Wire):
+    """A restore of a backup, in short; `cluster` is the one that it was brought into."""
+
+    id: str
+    name: str
+    cluster: str
+    status: RestoreStatus
+    created_at: Instant | None = None
+
+
 class BackupDetail(BackupItem):
     """A backup with all that is known of it.
 
@@ -135,7 +147,50 @@ class BackupDetail(BackupItem):
     captured: list[Artifact] = []
     measured_at: Instant | None = None
     transitions: list[Transition] = []
+    restores: list[RestoreRef] = []
     as_of: Instant | None = None
+
+
+class RestoreProgress(Wire):
+    """How far Velero has come, by its own count (the total moves while it works)."""
+
+    items_restored: int | None = None
+    total_items: int | None = None
+
+
+class RestoreSource(Wire):
+    """The backup that a restore is of. `id` and `cluster` are None when only Velero's name for it is known."""
+
+    id: str | None = None
+    name: str | None = None
+    cluster: str | None = None
+
+
+class RestoreItem(Shown):
+    """A restore in a list. `cluster` is the one that it was brought into. What is not known is None.
+
+    `schedule`: the one whose latest good backup a person asked for.
+    """
+
+    id: str
+    name: str
+    cluster: str
+    namespace: str | None = None
+    backup: RestoreSource = RestoreSource()
+    schedule: ScheduleRef | None = None
+    created_by: Creator
+    status: RestoreStatus
+    outcome: Outcome | None = None
+    phase: str | None = None
+    reason: str | None = None
+    created_at: Instant | None = None
+    started_at: Instant | None = None
+    completed_at: Instant | None = None
+    labels: dict[str, str] = {}
+    warnings: int | None = None
+    errors: int | None = None
+    progress: RestoreProgress | None = None
+    present: bool = False
 
 
 class OperationStep(Wire):
@@ -144,6 +199,35 @@ class OperationStep(Wire):
     step: str
     detail: str = ""
     at: Instant
+
+
+class RestoreDetail(RestoreItem):
+    """A restore with all that is known of it.
+
+    `requestedSpec` is what was asked for, `spec` what Velero made of it. `counts` and `why` are known once the restore has
+    ended and was looked into (`measuredAt`); `captured` names the artifacts that can be read although it has gone. `steps`: of
+    a restore from another cluster. `findings`: what the pre-flight said when it was asked for.
+    """
+
+    operation_id: str | None = None
+    requested_spec: dict[str, Any] | None = None
+    modifiers: dict[str, Any] | None = None
+    spec: dict[str, Any] | None = None
+    validation_errors: list[str] = []
+    failure_reason: str | None = None
+    truncated: bool = False
+    unreadable: str | None = None
+    hook_status: dict[str, int] | None = None
+    notices: list[Notice] = []
+    findings: list[Finding] = []
+    steps: list[OperationStep] = []
+    counts: RestoreCounts = RestoreCounts()
+    why: list[Cause] = []
+    why_truncated: bool = False
+    captured: list[Artifact] = []
+    measured_at: Instant | None = None
+    transitions: list[Transition] = []
+    as_of: Instant | None = None
 
 
 class ObjectRef(Wire):
@@ -155,7 +239,10 @@ class ObjectRef(Wire):
 
 
 class OperationItem(Shown):
-    """What was asked for and what became of it. `clusterLastSeenAt`: when the cluster was last seen, if ever."""
+    """What was asked for and what became of it. `clusterLastSeenAt`: when the cluster was last seen, if ever.
+
+    `findings`: of a restore, what the pre-flight said when it was asked for.
+    """
 
     id: str
     kind: str
@@ -164,6 +251,7 @@ class OperationItem(Shown):
     state: OperationState
     refusal: Refusal | None = None
     notices: list[Notice] = []
+    findings: list[Finding] = []
     steps: list[OperationStep] = []
     created_at: Instant | None = None
     deadline: Instant | None = None
@@ -172,7 +260,11 @@ class OperationItem(Shown):
 
 
 class LocationItem(Shown):
-    """A backup storage location of a cluster. What is not known is None."""
+    """A backup storage location of a cluster. What is not known is None.
+
+    `mirrorOf`: the cluster whose backups it was made to reach, for a restore. `sharedBucket`: a person has said that other
+    clusters may write into the same place. `spec` is Velero's; the credential in it is the name of a Secret.
+    """
 
     id: str
     name: str
@@ -187,15 +279,31 @@ class LocationItem(Shown):
     message: str | None = None
     last_validated_at: Instant | None = None
     last_synced_at: Instant | None = None
+    mirror_of: str | None = None
+    shared_bucket: bool = False
+    spec: dict[str, Any] = {}
+
+
+class SnapshotLocationItem(Shown):
+    """A volume snapshot location of a cluster. Velero never validates one: its status says Unchecked."""
+
+    id: str
+    name: str
+    cluster: str
+    namespace: str
+    provider: str | None = None
+    status: LocationStatus
+    message: str | None = None
     spec: dict[str, Any] = {}
 
 
 class VeleroView(Wire):
-    """Velero in a cluster, as far as it is known."""
+    """Velero in a cluster, as far as it is known. `nodeAgent`: whether one runs."""
 
     version: str | None = None
     namespace: str | None = None
     plugins: list[str] = []
+    node_agent: bool | None = None
     last_answered_at: Instant | None = None
 
 

@@ -280,6 +280,7 @@ class Consumer(Generic[P]):
         marked: set[str] = set()
         try:
             for wait in _ladder(self.patience.probes):
+                unless_cancelled()
                 for name in marked - {missing.dependency}:
                     self.health.depends_on(name).answers()  # the work came past it
                 marked = {missing.dependency}
@@ -331,6 +332,7 @@ class Consumer(Generic[P]):
             self.stream, self.name, message, delivery.sequence, delivery.deliveries, reason=reason, now=self.clock()
         )
         for wait in _ladder(self.patience.probes):
+            unless_cancelled()
             try:
                 await Publisher(self.connection).publish(subjects.dead_letter(self.stream, self.name), letter)
                 await message.term()
@@ -345,6 +347,7 @@ class Consumer(Generic[P]):
     async def _beat(self) -> None:
         """Tell the broker that what is held is being worked on, or waited with, so that nobody else is given it."""
         while True:
+            unless_cancelled()
             await asyncio.sleep(self.patience.heartbeat)
             for held in list(self._held.values()):
                 with contextlib.suppress(nats.errors.Error, ConnectionError):

@@ -117,23 +117,30 @@ class Record:
         Raises Unavailable when the stream does not answer.
         """
         accepted, rejected = await asyncio.gather(
-            *(self._last(EVENTS, subjects.operation(cluster, v, operation_id), direct=True) for v in ("accepted", "rejected"))
+            *(self.said(cluster, operation_id, verb) for verb in ("accepted", "rejected"))
         )
         return accepted or rejected
+
+    async def said(self, cluster: str, operation_id: str, verb: str) -> Envelope[Any] | None:
+        """Return what this cluster has last said to an operation in one way, such as `finished`; None if nothing.
+
+        Raises Unavailable when the stream does not answer.
+        """
+        return await self._last(EVENTS, subjects.operation(cluster, verb, operation_id), direct=True)
 
     async def begun(self, cluster: str, operation_id: str) -> Envelope[Any] | None:
         """Return the last `step` that this cluster has told of an operation; None if it told none.
 
         Raises Unavailable when the stream does not answer.
         """
-        return await self._last(EVENTS, subjects.operation(cluster, "step", operation_id), direct=True)
+        return await self.said(cluster, operation_id, "step")
 
-    async def measured(self, cluster: str, uid: str) -> Envelope[Any] | None:
-        """Return what was last found out about a backup that has ended; None if nothing was (or it is older than 30 days).
+    async def measured(self, cluster: str, uid: str, noun: str = "backup") -> Envelope[Any] | None:
+        """Return what was last found out about a backup or restore that has ended; None if nothing (or 30 days ago).
 
         Raises Unavailable when the stream does not answer.
         """
-        return await self._last(EVENTS, subjects.measured(cluster, uid), direct=True)
+        return await self._last(EVENTS, subjects.measured(cluster, uid, noun), direct=True)
 
     async def raw(self, stream: str, subject: str, *, direct: bool) -> api.RawStreamMsg | None:
         """Return the last message of a subject as it is stored; None if there is none. `direct`: of whichever replica.

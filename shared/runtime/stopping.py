@@ -4,7 +4,7 @@ import asyncio
 
 
 def unless_cancelled() -> None:
-    """Raise CancelledError if this task was asked to stop; for the head of every endless loop.
+    """Raise CancelledError if this task was asked to stop; for the head of every endless loop, and before a long sleep.
 
     `asyncio.wait_for` of Python 3.11, on which the NATS client rests, swallows a cancellation that arrives together with
     the result it waits for (python issue 86296). The task would then go on for ever.

@@ -1,8 +1,10 @@
 """Requests for downloads: a signed URL for some time."""
 
+from simulator.cloud import StorageError
 from simulator.documents import Document, dig
 from simulator.velero.client import moment, phase_of
 from simulator.velero.controller import Controller, Retry
+from simulator.velero.naming import plugin_error
 from simulator.velero.storage import FILES
 
 
@@ -38,7 +40,10 @@ class Downloads(Controller):
         if location is None or kind not in FILES:
             self.client.patch_status(self.kind, name, expiration=expiration)
             raise Retry(f"nothing to download for {kind} {subject}")
-        url = self.velero.storage(location).sign(kind, subject, seconds)
+        try:
+            url = self.velero.storage(location).sign(kind, subject, seconds)
+        except StorageError as error:
+            raise Retry(plugin_error(error)) from error
         self.client.patch_status(self.kind, name, phase="Processed", downloadURL=url, expiration=expiration)
 
     def _location(self, kind: str, subject: str) -> Document | None:

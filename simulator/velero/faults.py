@@ -49,7 +49,11 @@ class Faults:
     # Orders
 
     def hold(self, name: str = "*", phase: str = "InProgress", *, kind: str = "backups") -> None:
-        """Let an object (every one, by `*`) stay in a phase once it is written there, until `release`."""
+        """Let an object (every one, by `*`) stay in a phase once it is written there, until `release`.
+
+        A location (kind `backupstoragelocations`) stays New before it is looked at for the first time, and Syncing, which no
+        object says, before what lies in it is brought.
+        """
         self._holds.append(_Hold(kind, name, phase))
 
     def release(self, name: str = "*") -> None:

@@ -2,6 +2,7 @@
 
 from simulator.cloud import StorageError
 from simulator.documents import Document, dig
+from simulator.velero.client import phase_of
 from simulator.velero.controller import Change, Controller
 from simulator.velero.durations import parse_duration
 from simulator.velero.naming import plugin_error
@@ -47,6 +48,10 @@ class Locations(Controller):
     async def reconcile(self, name: str) -> None:
         """Validate one location, and see to it that one location at most is the default."""
         await self.velero.work()
+        location = self.client.find(self.kind, name)
+        if location is None:
+            return
+        await self.velero.faults.reach(self.kind, name, phase_of(location) or "New")
         location = self.client.find(self.kind, name)
         if location is None:
             return

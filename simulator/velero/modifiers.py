@@ -4,22 +4,43 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import yaml
 
-from simulator.documents import Document, clone, merge_patch
+from simulator.documents import Document, clone, dig, merge_patch
 from simulator.velero.selection import labels_match
 
 _MERGES = ("mergePatches", "strategicPatches")
+_UNDECODED = "failed to decode yaml data into resource modifiers, err: "
+_PATCH: Mapping[str, Any] = dict.fromkeys(("operation", "from", "path", "value"))
+_SELECTOR: Mapping[str, Any] = dict.fromkeys(("matchLabels", "matchExpressions"))
+_CONDITIONS: Mapping[str, Any] = {
+    **dict.fromkeys(("namespaces", "groupResource", "resourceNameRegex")),
+    "labelSelector": _SELECTOR, "matches": dict.fromkeys(("path", "value")),
+}  # fmt: skip
+_RULE: Mapping[str, Any] = {
+    "conditions": _CONDITIONS, "patches": _PATCH, **dict.fromkeys(_MERGES, dict.fromkeys(("patchData",))),
+}  # fmt: skip
+_FIELDS: Mapping[str, Any] = {"version": None, "resourceModifierRules": _RULE}
+"""The fields that rules may have, with those inside of them."""
 
 
 class BadModifiers(ValueError):  # noqa: N818 (named for the ConfigMap)
     """The ConfigMap does not hold rules; the text says why."""
 
 
+class InvalidModifiers(BadModifiers):
+    """The ConfigMap holds rules that cannot be meant; the text says why."""
+
+
 class BadPatch(ValueError):  # noqa: N818 (named for the patch)
     """A patch does not fit the object; the text says why."""
+
+
+class FailedTest(BadPatch):
+    """The object is not what a patch tests for: it is left as it is, and that is nothing to complain of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +48,7 @@ class Rule:
     """Which objects a rule is about, by what they are called in the backup, and what it does to them."""
 
     resource: str
-    name: re.Pattern[str]
+    name: str
     namespaces: tuple[str, ...]
     labels: Document | None
     matches: tuple[Document, ...] = ()
@@ -35,11 +56,17 @@ class Rule:
     merges: tuple[Document, ...] = ()
 
     def concerns(self, resource: str, document: Document) -> bool:
-        """Tell whether an object, still as in the backup, meets the conditions."""
+        """Tell whether an object, still as in the backup, meets the conditions. Raise BadPatch if one of them is none."""
         metadata = document["metadata"]
-        if self.resource not in {resource, "*"} or not self.name.search(metadata["name"]):
-            return False
         if self.namespaces and metadata.get("namespace", "") not in self.namespaces:
+            return False
+        if not fnmatchcase(resource, self.resource):
+            return False
+        try:
+            named = re.search(self.name, metadata["name"])
+        except re.error as error:
+            raise BadPatch(f"error in matching regex error parsing regexp: {error}") from error
+        if not named:
             return False
         if not labels_match({"labelSelector": self.labels}, metadata.get("labels", {})):
             return False
@@ -47,47 +74,89 @@ class Rule:
 
 
 def read_rules(config_map: Document) -> list[Rule]:
-    """Read the rules of a ConfigMap with exactly one key. Raise BadModifiers."""
-    data = config_map.get("data") or {}
+    """Read the rules of a ConfigMap with exactly one key. Raise BadModifiers, or InvalidModifiers."""
+    data, metadata = config_map.get("data") or {}, config_map["metadata"]
     if len(data) != 1:
-        raise BadModifiers(f"illegal resource modifiers {config_map['metadata']['name']} configmap")
+        raise BadModifiers(f"illegal resource modifiers {metadata.get('namespace', '')}/{metadata['name']} configmap")
     try:
-        document = yaml.safe_load(next(iter(data.values())))
+        document = yaml.safe_load(next(iter(data.values()))) or {}
     except yaml.YAMLError as error:
-        raise BadModifiers(f"failed to decode yaml data into resource modifiers: {error}") from error
-    version = document.get("version") if isinstance(document, dict) else None
-    if version != "v1":
-        raise BadModifiers(f"unsupported resource modifier version {version or ''}")
-    return [_rule(rule) for rule in document.get("resourceModifierRules") or ()]
-
-
-def _rule(given: Any) -> Rule:
+        raise BadModifiers(f"{_UNDECODED}error converting YAML to JSON: {_in_gos_words(error)}") from error
     try:
-        conditions = given["conditions"]
-        return Rule(
-            resource=conditions["groupResource"],
-            name=re.compile(conditions.get("resourceNameRegex") or ""),
-            namespaces=tuple(conditions.get("namespaces") or ()),
-            labels=conditions.get("labelSelector"),
-            matches=tuple(conditions.get("matches") or ()),
-            patches=tuple(given.get("patches") or ()),
-            merges=tuple(yaml.safe_load(patch["patchData"]) for key in _MERGES for patch in given.get(key) or ()),
-        )
-    except (KeyError, TypeError, re.error, yaml.YAMLError) as error:
-        raise BadModifiers(f"failed to decode yaml data into resource modifiers: {error}") from error
+        _refuse_unknown(document, _FIELDS)
+        rules = document.get("resourceModifierRules") or []
+        _judge(str(document.get("version") or ""), rules)
+        return [_rule(rule) for rule in rules]
+    except (AttributeError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise BadModifiers(f"{_UNDECODED}error unmarshaling JSON: {error}") from error
+
+
+def _in_gos_words(error: yaml.YAMLError) -> str:
+    """Return where a text stops being YAML; what is wrong there each library says in words of its own."""
+    mark = getattr(error, "problem_mark", None)
+    return f"yaml: line {mark.line + 1 if mark else 1}: did not find expected node content"
+
+
+def _refuse_unknown(document: Any, known: Mapping[str, Any]) -> None:
+    for field, value in document.items():
+        if field not in known:
+            raise BadModifiers(f'{_UNDECODED}error unmarshaling JSON: while decoding JSON: json: unknown field "{field}"')
+        for each in value if isinstance(value, list) else [value]:
+            if known[field] and each is not None:
+                _refuse_unknown(each, known[field])
+
+
+def _judge(version: str, rules: list[Document]) -> None:
+    if version.lower() != "v1":
+        raise InvalidModifiers(f"unsupported resource modifier version {version}")
+    if not rules:
+        raise InvalidModifiers("resource modifier rules cannot be empty")
+    for rule in rules:
+        if not dig(rule, "conditions.groupResource"):
+            raise InvalidModifiers("groupkResource cannot be empty")  # so it is written
+        if sum(bool(rule.get(way)) for way in ("patches", *_MERGES)) > 1:
+            raise InvalidModifiers("only one of patches, mergePatches, strategicPatches can be specified")
+        for patch in rule.get("patches") or ():
+            if not patch.get("operation"):
+                raise InvalidModifiers("operation cannot be empty")
+            if patch["operation"].lower() not in _OPERATIONS:
+                raise InvalidModifiers(f"unsupported operation {patch['operation']}")
+            if not patch.get("path"):
+                raise InvalidModifiers("path cannot be empty")
+
+
+def _rule(given: Document) -> Rule:
+    conditions = given["conditions"]
+    return Rule(
+        resource=conditions["groupResource"],
+        name=conditions.get("resourceNameRegex") or "",
+        namespaces=tuple(conditions.get("namespaces") or ()),
+        labels=conditions.get("labelSelector"),
+        matches=tuple(conditions.get("matches") or ()),
+        patches=tuple(given.get("patches") or ()),
+        merges=tuple(yaml.safe_load(patch["patchData"]) for key in _MERGES for patch in given.get(key) or ()),
+    )
 
 
 def modify(rules: list[Rule], resource: str, document: Document) -> tuple[Document, list[str]]:
     """Apply the rules that concern an object; return it with what went wrong. Strategic patches merge as plain ones do."""
     changed, problems = document, []
     for rule in rules:
-        if not rule.concerns(resource, document):
+        try:
+            if not rule.concerns(resource, document):
+                continue
+        except BadPatch as error:
+            problems.append(str(error))
             continue
         try:
+            patched = changed
             for patch in rule.patches:
-                changed = _OPERATIONS[patch["operation"]](clone(changed), patch)
+                patched = _OPERATIONS[patch["operation"].lower()](clone(patched), patch)
+            changed = patched
+        except FailedTest:
+            continue
         except (BadPatch, KeyError) as error:
-            problems.append(f"error in applying JSON Patch to resource {error}")
+            problems.append(f"error in applying patch error in applying JSON Patch {error}")
         for merge in rule.merges:
             changed = merge_patch(changed, merge)
     return changed, problems
@@ -154,7 +223,7 @@ def _replace(document: Document, patch: Document) -> Document:
 
 def _test(document: Document, patch: Document) -> Document:
     if _read(document, _steps(patch["path"])) != _value(patch):
-        raise BadPatch(f"testing value {patch['path']} failed: test failed")
+        raise FailedTest(f"testing value {patch['path']} failed: test failed")
     return document
 
 

@@ -14,7 +14,11 @@ def valid_name(name: str) -> str:
     return name[: _LONGEST_LABEL - 6] + hashlib.sha256(name.encode()).hexdigest()[:6]
 
 
-class NoPlugin(StorageError):  # noqa: N818 (it says what is missing)
+class Unasked(StorageError):  # noqa: N818 (it says what has not been done)
+    """Velero cannot ask the storage at all: what it would ask with is missing."""
+
+
+class NoPlugin(Unasked):
     """There is no plugin to ask for this provider."""
 
     def __init__(self, provider: str) -> None:
@@ -24,4 +28,4 @@ class NoPlugin(StorageError):  # noqa: N818 (it says what is missing)
 
 def plugin_error(error: StorageError) -> str:
     """Return an error of the storage as it comes back from the plugin that was asked."""
-    return str(error) if isinstance(error, NoPlugin) else f"rpc error: code = Unknown desc = {error}"
+    return str(error) if isinstance(error, Unasked) else f"rpc error: code = Unknown desc = {error}"

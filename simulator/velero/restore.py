@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from simulator.cloud import StorageError
 from simulator.documents import Document, dig
-from simulator.velero.client import phase_of
+from simulator.velero.client import Client, phase_of
 from simulator.velero.controller import Change, Controller, Retry
+from simulator.velero.hooks import HookCount
 from simulator.velero.items import unpack_archive
 from simulator.velero.naming import plugin_error
+from simulator.velero.restore_hooks import Command
 from simulator.velero.restore_validation import Plan, plan
 from simulator.velero.restore_volumes import RestoredVolumes
 from simulator.velero.restoring import RestoreReport, Restoring
@@ -21,6 +24,7 @@ WAITING = ("WaitingForPluginOperations", "WaitingForPluginOperationsPartiallyFai
 FINALIZING = ("Finalizing", "FinalizingPartiallyFailed")
 
 _ENDED = ("Completed", "Failed", "Canceled")
+_UNREAD = "restore execution failed: error downloading backup: error copying Backup to temp file: "
 _NO_DEPLOYMENT = 'rpc error: code = Unknown desc = deployments.apps "velero" not found'
 
 
@@ -89,6 +93,7 @@ class Restores(Controller):
             report.complain("error", _NO_DEPLOYMENT, None)
         else:
             await restoring.run()
+            self.velero.commands[name] = restoring.commands
             await self._wait_for_pods(volumes, report)
         for text in flaw.errors:
             report.complain("error", text, None)
@@ -107,7 +112,7 @@ class Restores(Controller):
         try:
             archive = unpack_archive(storage.get_file("BackupContents", backup))
         except StorageError as error:
-            raise RestoreFailed(f"error downloading backup: {plugin_error(error)}") from error
+            raise RestoreFailed(f"{_UNREAD}{plugin_error(error)}") from error
         found = [_optional(storage, target, backup) for target in ("BackupVolumeInfos", "PodVolumeBackups")]
         return archive, RestoredVolumes(self.client, restore, location, *found)
 
@@ -145,8 +150,7 @@ class Restores(Controller):
         name, finalizers = restore["metadata"]["name"], restore["metadata"].get("finalizers", [])
         if FINALIZER not in finalizers:
             return
-        backup = self.client.find("backups", dig(restore, "spec.backupName") or "")
-        location = backup and self.client.find("backupstoragelocations", dig(backup, "spec.storageLocation") or "")
+        location = _location(self.client, restore)
         if location:
             if phase_of(location) != "Available":
                 raise Retry(f"backup storage location {location['metadata']['name']} is not available")
@@ -157,6 +161,12 @@ class Restores(Controller):
                 raise Retry(plugin_error(error)) from error
         left = [finalizer for finalizer in finalizers if finalizer != FINALIZER]
         self.client.patch("restores", name, {"metadata": {"finalizers": left or None}})
+
+
+def _location(client: Client, restore: Document) -> Document | None:
+    """Return the location of the backup of a restore, if both are there."""
+    backup = client.find("backups", dig(restore, "spec.backupName") or "")
+    return client.find("backupstoragelocations", dig(backup, "spec.storageLocation") or "") if backup else None
 
 
 def _optional(storage: Storage, target: str, name: str) -> Any:
@@ -218,8 +228,35 @@ class RestoreFinalizer(Controller):
         if restore is None or phase_of(restore) not in FINALIZING:
             return
         await self.velero.faults.reach("restores", name, phase_of(restore))
-        self.client.patch_status("restores", name, hookStatus={})
-        await self.velero.work()
-        phase = "Completed" if phase_of(restore) == FINALIZING[0] else "PartiallyFailed"
-        self.client.patch_status("restores", name, phase=phase, completionTimestamp=self.client.timestamp())
+        failed = phase_of(restore) == FINALIZING[1]
+        location = _location(self.client, restore)
+        more: Document = {}
+        if location is None:
+            failed = True
+        else:
+            errors = await self._end_hooks(restore)
+            await self.velero.work()
+            if errors:
+                failed, more = True, {"errors": int(dig(restore, "status.errors") or 0) + len(errors)}
+                self._add_errors(self.velero.storage(location), name, errors)
+        phase = "PartiallyFailed" if failed else "Completed"
+        self.client.patch_status("restores", name, phase=phase, completionTimestamp=self.client.timestamp(), **more)
         await self.velero.faults.reach("restores", name, phase)
+
+    async def _end_hooks(self, restore: Document) -> list[Command]:
+        """Wait for the commands of a restore until their time is over, count them, and return those that have failed: all."""
+        name = restore["metadata"]["name"]
+        asked = self.velero.commands.pop(name, [])
+        await self.velero.sleep(max((command.patience for command in asked), default=0.0))
+        count = HookCount(len(asked), len(asked))
+        self.client.patch_status("restores", name, hookStatus=count.status())
+        return asked
+
+    def _add_errors(self, storage: Storage, name: str, failed: list[Command]) -> None:
+        results = _optional(storage, "RestoreResults", name) or {"errors": {}, "warnings": {}}
+        namespaces = results["errors"].setdefault("namespaces", {})
+        for command in failed:
+            namespaces.setdefault(command.namespace, []).append(command.failure)
+        self.client.check()
+        with suppress(StorageError):
+            storage.put_file("RestoreResults", name, pack(results))

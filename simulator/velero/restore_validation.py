@@ -6,7 +6,8 @@ from typing import Any
 
 from simulator.documents import Document, clone, dig
 from simulator.velero.client import Client, phase_of
-from simulator.velero.modifiers import BadModifiers, Rule, read_rules
+from simulator.velero.modifiers import BadModifiers, InvalidModifiers, Rule, read_rules
+from simulator.velero.restore_hooks import hook_errors
 from simulator.velero.settings import Settings
 from simulator.velero.validation import list_problems
 
@@ -71,6 +72,7 @@ def _find_source(planned: Plan, client: Client) -> None:
     spec = planned.spec
     if bool(spec.get("backupName")) == bool(spec.get("scheduleName")):
         raise _Refused(_ONE_SOURCE)
+    planned.errors += hook_errors(spec)
     policy = spec.get("existingResourcePolicy")
     if policy and policy not in {"none", "update"}:
         planned.errors.append(f"Invalid ExistingResourcePolicy: {policy}")
@@ -125,4 +127,5 @@ def _rules(client: Client, spec: Document) -> list[Rule]:
     try:
         return read_rules(found)
     except BadModifiers as error:
-        raise _Refused(f"Error in parsing resource modifiers provided in configmap {path}: {error}") from error
+        what = "Validation error in" if isinstance(error, InvalidModifiers) else "Error in parsing"
+        raise _Refused(f"{what} resource modifiers provided in configmap {path}: {error}") from error

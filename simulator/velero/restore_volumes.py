@@ -56,13 +56,15 @@ class RestoredVolumes:
         if method in _ANEW or (not method and dig(document, "spec.persistentVolumeReclaimPolicy") == "Delete"):
             self._anew.add(piece.name)
             return None
-        if method != "NativeSnapshot" or not wanted:
+        if method != "NativeSnapshot":
             return document
         if store.find("persistentvolumes", piece.name) is not None:
             mapping = self._restore["spec"].get("namespaceMapping") or {}
             if dig(piece.document, "spec.claimRef.namespace") not in mapping:
                 return document  # The volume is still there and stays what it is.
             self._renamed[piece.name] = document["metadata"]["name"] = f"velero-clone-{uuid.uuid4()}"
+        if not wanted:
+            return document  # As it was, so that a clone stands for the very volume that the original stands for.
         if dig(document, "spec.csi.volumeHandle"):
             document["spec"]["csi"]["volumeHandle"] = f"vol-{uuid.uuid4().hex[:17]}"
         self._note(info, "NativeSnapshot", nativeSnapshotInfo=info.get("nativeSnapshotInfo", {}))

@@ -12,6 +12,7 @@ from simulator.objects import Subresource
 from simulator.velero.modifiers import Rule, modify
 from simulator.velero.naming import valid_name
 from simulator.velero.report import Level, Report
+from simulator.velero.restore_hooks import Command, commands, prepared
 from simulator.velero.restore_items import Archive, Choice, Piece, changed, merged_account, prepare, same, wants_status
 from simulator.velero.restore_volumes import RestoredVolumes
 
@@ -62,6 +63,8 @@ class Restoring:
         self._choice = Choice(self._spec, self._store.kinds)
         self._became: dict[tuple[str, str, str], str] = {}
         self._listed: dict[str, list[str]] = {}
+        self.commands: list[Command] = []
+        """The commands that are to be run in the pods that were restored."""
 
     async def run(self) -> None:
         """Bring everything back that the spec asks for. Raise Killed."""
@@ -105,6 +108,8 @@ class Restoring:
         document = self._volumes.adjust(piece, prepare(piece, self._spec), self._store)
         if document is None:
             return ""
+        if piece.kind.resource == "pods":
+            document = prepared(document, self._spec, piece.target)
         document, problems = modify(self._rules, piece.kind.resource, document)
         for problem in problems:
             self._complain("error", problem, piece)
@@ -126,6 +131,8 @@ class Restoring:
         if piece.kind.resource == "persistentvolumeclaims":
             bind(self._store, created)
         self._volumes.created(piece, created)
+        if piece.kind.resource == "pods":
+            self.commands += commands(created, self._spec, piece.target)
         return "created"
 
     def _bring_volume_of(self, piece: Piece) -> None:

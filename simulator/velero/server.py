@@ -13,6 +13,7 @@ from simulator.errors import ApiError
 from simulator.velero.backup import Backups
 from simulator.velero.client import Client, Killed, phase_of
 from simulator.velero.controller import Change, Controller, Retry, WorkQueue
+from simulator.velero.credentials import keys_for
 from simulator.velero.deletion import Deletions
 from simulator.velero.download import Downloads
 from simulator.velero.durations import unreadable
@@ -25,6 +26,7 @@ from simulator.velero.node_agent import DataDownloads, DataUploads, PodVolumeBac
 from simulator.velero.operations import BackupOperations
 from simulator.velero.queue import BackupQueue
 from simulator.velero.restore import RestoreFinalizer, RestoreOperations, Restores
+from simulator.velero.restore_hooks import Command
 from simulator.velero.schedule import Schedules
 from simulator.velero.settings import Settings
 from simulator.velero.status_request import StatusRequests
@@ -79,6 +81,8 @@ class Velero:
     def _reset(self) -> None:
         self.client = Client(self.cluster)
         self.tracker = Tracker()
+        self.commands: dict[str, list[Command]] = {}
+        """The commands that restores wait for to be run in pods, by the restore; as the tracker, of one life only."""
         self._queues = {controller(self): WorkQueue() for controller in CONTROLLERS}
         kinds = {kind for controller in self._queues for kind in (controller.kind, *controller.also)}
         self._informers = {kind: Informer(self.client, kind, self._hear, self.sleep) for kind in sorted(kinds)}
@@ -154,7 +158,7 @@ class Velero:
 
     def storage(self, location: Document) -> Storage:
         """Return the bucket behind a BackupStorageLocation."""
-        return Storage(self.cloud, location)
+        return Storage(self.cloud, location, keys_for(self.client, location))
 
     # Inside
 

@@ -1,5 +1,6 @@
 """Where backups and restores lie in a bucket, as Velero lays them out."""
 
+import base64
 import gzip
 import json
 from collections.abc import Mapping
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 from simulator.bulk import Archive
 from simulator.cloud import Cloud, StorageError
 from simulator.documents import Document, dig
-from simulator.velero.naming import NoPlugin
+from simulator.keys import Keys
+from simulator.velero.naming import NoPlugin, Unasked
 
 METADATA = "velero-backup.json"
 
@@ -58,27 +60,42 @@ def unpack(data: bytes) -> Any:
 
 
 def _problem(cloud: Cloud, location: Document) -> StorageError | None:
-    """Say why nobody is where a location points to: it is of another provider, or at a port that is not the cloud's."""
+    """Say why nobody is where a location points to: it is of another provider, at another port, or not to be trusted."""
     provider = str(dig(location, "spec.provider") or "")
     if provider.removeprefix("velero.io/") != PROVIDER:
         return NoPlugin(provider)
     address = urlsplit(str(dig(location, "spec.config.s3Url") or ""))
-    if not address.netloc or address.port == urlsplit(cloud.url).port:
+    if address.netloc and address.port != urlsplit(cloud.url).port:
+        why = f"dial tcp {address.netloc}: connect: connection refused"
+    elif address.scheme == "https" and not _trusts(cloud, location):
+        why = "tls: failed to verify certificate: x509: certificate signed by unknown authority"
+    else:
         return None
     return StorageError(
         "",
         "operation error S3: ListObjectsV2, exceeded maximum number of attempts, 3, https response error StatusCode: 0, "
-        f'RequestID: , HostID: , request send failed, Get "{address.geturl()}": '
-        f"dial tcp {address.netloc}: connect: connection refused",
+        f'RequestID: , HostID: , request send failed, Get "{address.geturl()}": {why}',
     )
 
 
-class Storage:
-    """The bucket and prefix of one BackupStorageLocation. Every method raises StorageError as the cloud does."""
+def _trusts(cloud: Cloud, location: Document) -> bool:
+    """Tell whether a client of a location takes the certificate of the cloud for genuine, or any."""
+    if dig(location, "spec.config.insecureSkipTLSVerify") == "true":
+        return True
+    given = base64.b64decode(str(dig(location, "spec.objectStorage.caCert") or ""))
+    return bool(cloud.authority) and cloud.authority in given
 
-    def __init__(self, cloud: Cloud, location: Document) -> None:
+
+class Storage:
+    """The bucket and prefix of one BackupStorageLocation. Every method raises StorageError as the cloud does.
+
+    `keys` are those that the location is used with, or why there are none to be had.
+    """
+
+    def __init__(self, cloud: Cloud, location: Document, keys: Keys | StorageError | None = None) -> None:
         self._shared = cloud
-        self._problem = _problem(cloud, location)
+        self._keys = None if isinstance(keys, StorageError) else keys
+        self._problem = keys if isinstance(keys, StorageError) else _problem(cloud, location)
         self._bucket = str(dig(location, "spec.objectStorage.bucket") or "")
         prefix = str(dig(location, "spec.objectStorage.prefix") or "").strip("/")
         self._prefix = f"{prefix}/" if prefix else ""
@@ -91,11 +108,11 @@ class Storage:
 
     def put(self, path: str, data: bytes) -> None:
         """Write one file, e.g. `backups/b/velero-backup.json`."""
-        self._cloud.put(self._bucket, self._prefix + path, data)
+        self._cloud.put(self._bucket, self._prefix + path, data, self._keys)
 
     def get(self, path: str) -> bytes:
         """Read one file."""
-        return self._cloud.get(self._bucket, self._prefix + path)
+        return self._cloud.get(self._bucket, self._prefix + path, self._keys)
 
     def put_file(self, target: str, name: str, data: bytes) -> None:
         """Write a file by what a DownloadRequest calls it."""
@@ -112,13 +129,15 @@ class Storage:
         return contents.size
 
     def sign(self, target: str, name: str, seconds: float) -> str:
-        """Return a URL for a file, whether it exists or not."""
-        return self._shared.sign(self._bucket, self._prefix + FILES[target].format(name=name), seconds)
+        """Return a URL for a file, whether it exists or not, and whether anybody is there to serve it or not."""
+        if isinstance(self._problem, Unasked):
+            raise self._problem
+        return self._shared.sign(self._bucket, self._prefix + FILES[target].format(name=name), seconds, self._keys)
 
     def directories(self, path: str = "") -> list[str]:
         """Return the names of the directories under a path, e.g. `backups/`."""
         start = self._prefix + path
-        rests = (key.removeprefix(start) for key in self._cloud.keys(self._bucket, start))
+        rests = (key.removeprefix(start) for key in self._cloud.keys(self._bucket, start, self._keys))
         return sorted({rest.split("/", 1)[0] for rest in rests if "/" in rest})
 
     def metadata(self, backup: str) -> Document:
@@ -133,12 +152,12 @@ class Storage:
 
     def holds(self, backup: str) -> bool:
         """Tell whether a backup of this name is there."""
-        return self._cloud.has(self._bucket, f"{self._prefix}backups/{backup}/{METADATA}")
+        return self._cloud.has(self._bucket, f"{self._prefix}backups/{backup}/{METADATA}", self._keys)
 
     def forget(self, backup: str) -> None:
         """Remove the metadata of a backup, without which its other files are nothing."""
-        self._cloud.delete_prefix(self._bucket, f"{self._prefix}backups/{backup}/{METADATA}")
+        self._cloud.delete_prefix(self._bucket, f"{self._prefix}backups/{backup}/{METADATA}", self._keys)
 
     def delete(self, path: str) -> None:
         """Remove everything under a directory, e.g. `backups/b/`."""
-        self._cloud.delete_prefix(self._bucket, self._prefix + path)
+        self._cloud.delete_prefix(self._bucket, self._prefix + path, self._keys)

@@ -45,6 +45,7 @@ class BackupSync(Controller):
         location = self.client.find(self.kind, name)
         if location is None or phase_of(location) != "Available":
             return
+        await self.velero.faults.reach(self.kind, name, "Syncing")
         storage = self.velero.storage(location)
         try:
             names = storage.directories("backups/")

@@ -5,7 +5,9 @@ NOT_COVERED = {
     "Other versions of Velero": "the real stage builds v1.18.3 and no other; what differs in 1.12 to 1.17 is read, not seen",
     "Other versions of Kubernetes": "the real stage builds v1.35.4",
     "Rights": "401 and 403 are tested on each side by itself, as the simulator knows no RBAC objects but users with rules",
-    "Wrong credentials of a storage": "the real stage's S3 server checks no signature, so only reachability can be compared",
+    "Keys that may only read": "the real stage's storage checks who asks, not what for",
+    "Storage of other providers": "Azure and GCP: neither stage has their plugins",
+    "Watches of metadata alone": "on both stages only lists and single objects were asked for",
     "Expired URLs": "a signed URL is good for ten minutes, which the real stage is not given",
     "Lost wake-ups of the queue": "both stages run ten Backups at once; with one, the real queue loses wake-ups by chance",
     "Clean-up of requests": "a day for a failed DeleteBackupRequest, ten minutes for a download, five for a probe",
@@ -34,10 +36,16 @@ DIFFERENCES = {
         "fields, versions, actions, conditions and include-exclude lists are judged as Velero does; values of a wrong type are "
         "not, nor what stands inside of filters for namespaces and for cluster-scoped kinds"
     ),
-    "Many Backups at once": (
-        "the real plugin may read its credential file while it is written, and fail one of them; the real stage avoids that by "
-        "its environment, the simulator does not know it"
+    "Many uses of one Secret at once": (
+        "Velero writes the credential file of a location that names a Secret anew for each use, and whoever reads it in that "
+        "instant fails; the real stage's default locations name none, the simulator does not know it"
     ),
+    "Storage that asks for keys": (
+        "on the real stage a door in front of the storage checks every signature, on the simulated one the storage knows who "
+        "asks; TLS is spoken on the real stage only, the simulated one compares the certificates"
+    ),
+    "Node ports": "nobody assigns them; that one was asked for is known by the last applied configuration only",
+    "Patterns of resource modifiers": "Python's, whose complaints about a pattern that is none have other words than Go's",
     "Time": "the simulated stage runs 20 times as fast, its clocks, too",
 }
 """How the simulator differs, by subject."""

@@ -1,5 +1,6 @@
 """The stage that is right by definition: real API servers and a real Velero."""
 
+import base64
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from tests.e2e.real.api import velero_path
 from tests.e2e.real.cluster import RealCluster
 from tests.e2e.real.fleet import Fleet
 from tests.e2e.real.installation import storage_location
+from tests.e2e.real.s3 import VAULT
 from tests.e2e.real.waiting import eventually
 
 
@@ -53,6 +55,25 @@ class RealHands:
         spec: Json = storage_location("any", self._s3, "")["spec"]
         spec["objectStorage"] |= objects
         return spec
+
+    def locked(self, *, secure: bool = False, **objects: str) -> Json:
+        """Behind the gate, in a bucket of its own."""
+        gate = self._s3.gate
+        spec = self.location(**{"bucket": VAULT, **objects})
+        spec["config"]["s3Url"] = gate.tls_url if secure else gate.url
+        return spec
+
+    def authority(self) -> str:
+        """Of the gate."""
+        return base64.b64encode(self._s3.pki.ca.read_bytes()).decode()
+
+    def admit(self, identity: str, secret: str) -> None:
+        """By the gate."""
+        self._s3.gate.secrets[identity] = secret
+
+    def dismiss(self, identity: str) -> None:
+        """By the gate."""
+        self._s3.gate.secrets.pop(identity, None)
 
 
 class RealStage:

@@ -1,10 +1,13 @@
 """The stage under judgement: simulated clusters with a simulated Velero, in a thread of their own and in quick motion."""
 
 import asyncio
+import base64
 import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
@@ -19,11 +22,13 @@ from tests.conformance.story import Pace, phase_of
 from tests.e2e.real.access import Access
 from tests.e2e.real.api import KubeApi
 from tests.e2e.real.installation import manifest
+from tests.e2e.real.pki import Pki
+from tests.e2e.real.s3 import CREDENTIALS
 from tests.support.waiting import PATIENCE
 
 SPEED = 20.0
 """How many of Velero's seconds pass in one of ours. A minute's tick comes every 3 s."""
-BUCKET = "velero"
+BUCKET, VAULT = "velero", "vault"
 
 # As the real stage is started, see VELERO_PACE there.
 SETTINGS = Settings(
@@ -135,6 +140,20 @@ class SimulatedHands:
     def location(self, **objects: str) -> Json:
         return location(self._cloud, **objects)
 
+    def locked(self, *, secure: bool = False, **objects: str) -> Json:
+        spec = self.location(**{"bucket": VAULT, **objects})
+        spec["config"]["s3Url"] = self._cloud.url.replace("http:", "https:") if secure else self._cloud.url
+        return spec
+
+    def authority(self) -> str:
+        return base64.b64encode(self._cloud.authority).decode()
+
+    def admit(self, identity: str, secret: str) -> None:
+        self._cloud.doors.admit(VAULT, identity, secret)
+
+    def dismiss(self, identity: str) -> None:
+        self._cloud.doors.dismiss(VAULT, identity)
+
 
 def location(cloud: Cloud, **objects: str) -> Json:
     """The spec of a location on the bucket of a cloud, without those `objects` that are empty."""
@@ -152,6 +171,7 @@ def installation(cloud: Cloud, prefix: str, access_mode: str) -> list[Json]:
     template = {"metadata": {"labels": {"deploy": "velero"}}, "spec": {"containers": []}}
     deployment = {"replicas": 0, "selector": {"matchLabels": {"deploy": "velero"}}, "template": template}
     return [
+        manifest("Secret", "cloud-credentials", stringData={"cloud": CREDENTIALS}),
         manifest("Deployment", "velero", "apps/v1", spec=deployment),
         of_velero(
             "BackupStorageLocation",
@@ -183,7 +203,11 @@ class SimulatedStage:
 
     async def _open_cloud(self) -> Cloud:
         cloud = await self._running.enter_async_context(Cloud(now=self._clock.now))
-        cloud.make_bucket(BUCKET)
+        for bucket in (BUCKET, VAULT):
+            cloud.make_bucket(bucket)
+        cloud.doors.lock(VAULT)
+        with TemporaryDirectory() as directory:
+            cloud.authority = Pki(Path(directory)).ca.read_bytes()
         return cloud
 
     def _open(self, name: str, cloud: Cloud, *, prefix: str = "", access_mode: str = "ReadWrite") -> Cluster:

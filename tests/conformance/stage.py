@@ -4,14 +4,18 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import httpx2
 
 from tests.conformance.manifests import VELERO, Json, deletion_of, furnishing, of_core, of_velero, unique
 from tests.conformance.story import TICKS, Pace, Story
 from tests.e2e.real.api import ApiError, KubeApi, velero_path
+from tests.e2e.real.s3 import credential_file
 from tests.e2e.real.waiting import eventually
+
+_A_BREATH: Final = 1.0
+"""Seconds in which a Velero that is not too busy sees through its cache what has just happened."""
 
 
 class Hands(Protocol):
@@ -62,6 +66,18 @@ class Hands(Protocol):
     def location(self, **objects: str) -> Json:
         """The spec of a BackupStorageLocation on the bucket of this cluster; `objects` changes its objectStorage."""
 
+    def locked(self, *, secure: bool = False, **objects: str) -> Json:
+        """The spec of one on storage that asks for keys, and does not know Velero's own; `secure` speaks TLS with it."""
+
+    def authority(self) -> str:
+        """Who vouches for the storage that asks for keys, as a location has it: base64 of PEM."""
+
+    def admit(self, identity: str, secret: str) -> None:
+        """Let these keys into that storage from now on, and none else with this id."""
+
+    def dismiss(self, identity: str) -> None:
+        """Let the keys with this id in no more."""
+
 
 class Cluster:
     """One cluster with a Velero in it, as a scenario sees it."""
@@ -105,6 +121,17 @@ class Cluster:
             raise
         return True
 
+    def keep_keys(self, secret: str, identity: str, key: str) -> Json:
+        """Let a Secret in Velero's namespace hold keys from now on; returns what points at it from a location."""
+        held = {"stringData": {"cloud": credential_file(identity, key)}}
+        path = f"/api/v1/namespaces/{VELERO}/secrets"
+        if self.has(f"{path}/{secret}"):
+            self.api.patch(f"{path}/{secret}", held)
+        else:
+            self.create_core("Secret", secret, VELERO, **held)
+        Story(self.api, path, secret, pace=self.pace).until_still(_A_BREATH)
+        return {"name": secret, "key": "cloud"}
+
     def furnish(self, stem: str, **labels: str) -> str:
         """Make a namespace with two ConfigMaps and a Secret in it, and return its name."""
         name = unique(stem)
@@ -140,9 +167,10 @@ class Cluster:
         """Wait until Velero, which sees the cluster through a cache, surely knows what has just been created or completed.
 
         What it does not know yet it calls not found. And its finalizers look once more at what they have completed: if that is
-        gone by then, they try for minutes to write to it, and whatever else is to be completed waits.
+        gone by then, they try for minutes to write to it, and whatever else is to be completed waits. So it is known when it
+        has been left alone for a breath, however late Velero comes back to it.
         """
-        self.story(plural, name).never(bool, within=1)
+        self.story(plural, name).until_still(_A_BREATH)
 
     def rest(self, name: str, *, status: Mapping[str, Any] | None = None, **spec: Any) -> Json:
         """Create a Backup that Velero leaves alone, because it is final from the start, and return it."""
@@ -154,6 +182,21 @@ class Cluster:
         backup = self.rest(name, **spec)
         self.settle("backups", name)
         return backup
+
+    def assessed(self, spec: Json, stem: str = "location") -> tuple[str, Json]:
+        """A new location, and its status as soon as Velero has looked at it."""
+        name = unique(stem)
+        story = self.story("backupstoragelocations", name)
+        self.create("BackupStorageLocation", name, spec=spec)
+        return name, story.until_object(lambda item: item.get("status", {}).get("phase"))["status"]
+
+    def opened(self, spec: Json, stem: str = "location") -> str:
+        """A new location that is Available. A busy Velero may first miss a Secret that was made a moment before."""
+        name = unique(stem)
+        story = self.story("backupstoragelocations", name)
+        self.create("BackupStorageLocation", name, spec=spec)
+        story.until_phase("Available")
+        return name
 
     def restore(self, name: str, *, within: float = TICKS, **spec: Any) -> Json:
         """Create a Restore and return it in its final phase."""

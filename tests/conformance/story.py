@@ -17,6 +17,9 @@ TICKS: Final = 150.0
 """Seconds of Velero's for what may have to wait for one of its ticks of 60 s, or two: now and then its queue loses the wake-up
 that a backup's end should be."""
 
+_LEAST_BREATH: Final = 0.5
+"""Our seconds: what is quick on a quick stage still has to be heard of by a process among others."""
+
 Holds = Callable[[Json], object]
 
 
@@ -106,7 +109,16 @@ class Story:
     def never(self, holds: Holds, *, within: float) -> None:
         """Watch for the whole time, and fail at the first event for which `holds(event)`."""
         event = self._within(self._pace.span(within), holds)
-        assert event is None, f"{self._path} {self._subject}: should not have happened"
+        assert event is None, f"{self._path} {self._subject}: should not have happened: {_in_short(event)}"
+
+    def until_still(self, breath: float, *, within: float = TICKS) -> None:
+        """Look on until nothing has been told for the length of a breath. Raises TimeoutError if it never comes to rest."""
+        deadline = time.monotonic() + self._pace.deadline(within)
+        while event := self._within(max(self._pace.span(breath), _LEAST_BREATH), bool):
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"{self._path} {self._subject}: no rest within {within:.0f} s of Velero's; last: {_in_short(event)}"
+                )
 
     def _read(self, holds: Holds, seconds: float) -> Json | None:
         params: dict[str, Any] = {**self._filter, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
@@ -127,6 +139,11 @@ class Story:
         except httpx2.TimeoutException:
             return None
         return None
+
+
+def _in_short(event: Json | None) -> str:
+    """What an event tells, without what it may hold: a Secret is an object, too."""
+    return f"{event['type']} {event['object'].get('status')}" if event else ""
 
 
 class WatchEndedError(Exception):

@@ -27,6 +27,30 @@ def test_list(writer: Cluster) -> None:
     assert refusal(lambda: writer.api.get(BACKUPS, fieldSelector="status.phase=Completed")).status == 400
 
 
+ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+def test_metadata_alone(writer: Cluster) -> None:
+    """A list can be had of metadata alone, in pages, too: names and labels of Secrets without what is in them."""
+    namespace = writer.furnish("alone")
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    page = writer.api.request("GET", path, accept=f"{ALONE},application/json", params={"limit": "1"}).json()
+    one = writer.api.request("GET", f"{path}/tool", accept=ALONE.replace("MetadataList", "Metadata")).json()
+
+    assert (page["kind"], page["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
+    assert page["metadata"]["resourceVersion"]
+    assert [set(item) for item in page["items"]] == [{"kind", "apiVersion", "metadata"}]
+    assert (one["kind"], set(one)) == ("PartialObjectMetadata", {"kind", "apiVersion", "metadata"})
+    assert one["metadata"]["labels"] == {"app": "paint"}
+
+
+def test_what_no_server_writes(writer: Cluster) -> None:
+    """A client that takes nothing that the server can write is refused with 406."""
+    error = refusal(lambda: writer.api.request("GET", velero_path("backups"), accept="text/html"))
+
+    assert (error.status, error.body["reason"]) == (406, "NotAcceptable")
+
+
 def test_pages(writer: Cluster) -> None:
     """A list in pages gives each object once, all from one version, also if another is created meanwhile."""
     team = unique("pages")

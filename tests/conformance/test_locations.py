@@ -4,14 +4,6 @@ from tests.conformance.manifests import Json, unique
 from tests.conformance.stage import Cluster
 
 
-def assessed(cluster: Cluster, spec: Json, stem: str = "location") -> tuple[str, Json]:
-    """A new location, and its status as soon as Velero has looked at it."""
-    name = unique(stem)
-    story = cluster.story("backupstoragelocations", name)
-    cluster.create("BackupStorageLocation", name, spec=spec)
-    return name, story.until_object(lambda item: item.get("status", {}).get("phase"))["status"]
-
-
 def nowhere(cluster: Cluster) -> Json:
     """A location at a port where nobody listens."""
     spec = cluster.hands.location(prefix="nowhere")
@@ -32,7 +24,7 @@ def test_available(fragile: Cluster) -> None:
 
 def test_validated_again(fragile: Cluster) -> None:
     """Velero looks again and again, and each time writes down when."""
-    name, status = assessed(fragile, fragile.hands.location(prefix=unique("again")))
+    name, status = fragile.assessed(fragile.hands.location(prefix=unique("again")))
     story = fragile.story("backupstoragelocations", name)
     later = story.until_object(lambda item: item["status"]["lastValidationTime"] != status["lastValidationTime"], within=60)
 
@@ -42,7 +34,7 @@ def test_validated_again(fragile: Cluster) -> None:
 def test_second_location(fragile: Cluster) -> None:
     """A Backup can name another location: its files are there, its label says so, and nothing is in the default one."""
     prefix, namespace, name = unique("second"), fragile.furnish("second"), unique("second")
-    location, _ = assessed(fragile, fragile.hands.location(prefix=prefix))
+    location, _ = fragile.assessed(fragile.hands.location(prefix=prefix))
     backup = fragile.back_up(name, includedNamespaces=[namespace], storageLocation=location)
 
     assert backup["status"]["phase"] == "Completed"
@@ -53,7 +45,7 @@ def test_second_location(fragile: Cluster) -> None:
 
 def test_unreachable(fragile: Cluster) -> None:
     """A location where nobody listens is Unavailable, and says so at length; Backups to it are refused."""
-    name, status = assessed(fragile, nowhere(fragile))
+    name, status = fragile.assessed(nowhere(fragile))
     backup = fragile.back_up(unique("unreachable"), includedNamespaces=["default"], storageLocation=name)
 
     assert status["phase"] == "Unavailable"
@@ -68,7 +60,7 @@ def test_unreachable(fragile: Cluster) -> None:
 
 def test_deletion_from_an_unavailable_location(fragile: Cluster) -> None:
     """What lies in an Unavailable location cannot be deleted."""
-    name, _ = assessed(fragile, nowhere(fragile))
+    name, _ = fragile.assessed(nowhere(fragile))
     backup = fragile.rest_known(unique("kept"), storageLocation=name)
 
     assert fragile.ask_deletion(backup)["status"]["errors"] == [
@@ -78,7 +70,7 @@ def test_deletion_from_an_unavailable_location(fragile: Cluster) -> None:
 
 def test_missing_bucket(fragile: Cluster) -> None:
     """A location on a bucket that does not exist is Unavailable: NoSuchBucket."""
-    name, status = assessed(fragile, fragile.hands.location(bucket="no-such-bucket"))
+    name, status = fragile.assessed(fragile.hands.location(bucket="no-such-bucket"))
 
     assert status["phase"] == "Unavailable"
     assert status["message"].startswith(f'BackupStorageLocation "{name}" is unavailable: ')
@@ -88,9 +80,9 @@ def test_missing_bucket(fragile: Cluster) -> None:
 def test_foreign_directories(fragile: Cluster) -> None:
     """A location is Unavailable if there is anything in it that is not Velero's."""
     prefix, namespace = unique("foreign"), fragile.furnish("foreign")
-    inner, _ = assessed(fragile, fragile.hands.location(prefix=f"{prefix}/inner"))
+    inner, _ = fragile.assessed(fragile.hands.location(prefix=f"{prefix}/inner"))
     fragile.back_up(unique("foreign"), includedNamespaces=[namespace], storageLocation=inner)
-    outer, status = assessed(fragile, fragile.hands.location(prefix=prefix))
+    outer, status = fragile.assessed(fragile.hands.location(prefix=prefix))
 
     assert status["phase"] == "Unavailable"
     assert status["message"] == (
@@ -100,7 +92,7 @@ def test_foreign_directories(fragile: Cluster) -> None:
 
 def test_unknown_provider(fragile: Cluster) -> None:
     """A location of a provider without a plugin is Unavailable."""
-    name, status = assessed(fragile, {**fragile.hands.location(prefix="unknown"), "provider": "example"})
+    name, status = fragile.assessed({**fragile.hands.location(prefix="unknown"), "provider": "example"})
 
     assert status["phase"] == "Unavailable"
     assert status["message"] == (
@@ -114,7 +106,7 @@ def test_one_default(fragile: Cluster) -> None:
     before = fragile.get("backupstoragelocations", "default")["metadata"]["creationTimestamp"]
     fragile.eventually("the next second", lambda: fragile.clock() > before)
     old = fragile.story("backupstoragelocations", "default")
-    name, _ = assessed(fragile, {**fragile.hands.location(prefix=unique("newest")), "default": True})
+    name, _ = fragile.assessed({**fragile.hands.location(prefix=unique("newest")), "default": True})
     try:
         old.until_object(lambda item: not item["spec"].get("default"))
         backup = fragile.back_up(unique("newest"), includedNamespaces=["default"])

@@ -13,49 +13,10 @@ ADDED_EXCLUSIONS = [
     "nodes", "events", "events.events.k8s.io", "backups.velero.io", "restores.velero.io", "resticrepositories.velero.io",
     "csinodes.storage.k8s.io", "volumeattachments.storage.k8s.io", "backuprepositories.velero.io",
 ]  # fmt: skip
-ONE_SOURCE = "Either a backup or schedule must be specified as a source for the restore, but not both"
 SELECTOR = {"matchLabels": {"a": "b"}}
-NAMESPACES = "Invalid included/excluded namespace lists: "
 DIFFERS = (
     "could not restore, ConfigMap:paint already exists. Warning: the in-cluster version is different than the backed-up version"
 )
-
-REFUSALS: dict[str, tuple[Json, list[str]]] = {
-    "no source": ({"backupName": None}, [ONE_SOURCE]),
-    "two sources": ({"scheduleName": "nobody"}, [ONE_SOURCE]),
-    "no such backup": (
-        {"backupName": "nobody"},
-        ['Error retrieving backup: can\'t find backup velero/nobody: Backup.velero.io "nobody" not found'],
-    ),
-    "no backup of the schedule": (
-        {"backupName": None, "scheduleName": "nobody"},
-        ["No backups found for schedule", "No completed backups found for schedule"],
-    ),
-    "no such policy": ({"existingResourcePolicy": "replace"}, ["Invalid ExistingResourcePolicy: replace"]),
-    "no such modifiers": (
-        {"resourceModifier": {"kind": "configmap", "name": "nobody"}},
-        ["failed to get resource modifiers configmap velero/nobody"],
-    ),
-    "a namespace in both lists": (
-        {"includedNamespaces": ["a"], "excludedNamespaces": ["a"]},
-        [f"{NAMESPACES}excludes list cannot contain an item in the includes list: a"],
-    ),
-    "all namespaces and one more": (
-        {"includedNamespaces": ["*", "a"]},
-        [f"{NAMESPACES}includes list must either contain '*' only, or a non-empty list of items"],
-    ),
-    "both kinds of selectors": (
-        {"labelSelector": SELECTOR, "orLabelSelectors": [SELECTOR]},
-        ["encountered labelSelector as well as orLabelSelectors in restore spec, only one can be specified"],
-    ),
-    "a kind that is never restored": (
-        {"includedResources": ["nodes"]},
-        [
-            "nodes are non-restorable resources",
-            "Invalid included/excluded resource lists: excludes list cannot contain an item in the includes list: nodes",
-        ],
-    ),
-}
 
 
 def colour(cluster: Cluster, namespace: str) -> str:
@@ -75,12 +36,6 @@ def backed_up(cluster: Cluster, **metadata: Any) -> tuple[str, str]:
     )  # fmt: skip
     assert phase_of(backup) == "Completed"
     return namespace, name
-
-
-@pytest.fixture(scope="module")
-def known(writer: Cluster) -> str:
-    """A Backup that can be named."""
-    return str(writer.rest_known(unique("known"), storageLocation="default")["metadata"]["name"])
 
 
 def test_phases(writer: Cluster) -> None:
@@ -201,15 +156,6 @@ def test_source_schedule(writer: Cluster) -> None:
 
     assert phase_of(restore) == "Completed"
     assert (restore["spec"]["scheduleName"], restore["spec"]["backupName"]) == (schedule, latest)
-
-
-@pytest.mark.parametrize(("spec", "errors"), REFUSALS.values(), ids=[case.replace(" ", "-") for case in REFUSALS])
-def test_refusals(writer: Cluster, known: str, spec: Json, errors: list[str]) -> None:
-    """A Restore that cannot be meant is FailedValidation, with every reason in Velero's words, and never starts."""
-    asked = {key: value for key, value in {"backupName": known, **spec}.items() if value is not None}
-    restore = writer.restore(unique("refused"), **asked)
-
-    assert restore["status"] == {"phase": "FailedValidation", "validationErrors": errors}
 
 
 def test_resource_modifier(writer: Cluster) -> None:

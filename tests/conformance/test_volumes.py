@@ -97,6 +97,21 @@ def test_restored_volume(fragile: Cluster) -> None:
     assert clone["spec"]["csi"]["volumeHandle"] != original["spec"]["csi"]["volumeHandle"]
 
 
+def test_restored_without_volumes(fragile: Cluster) -> None:
+    """With restorePVs false nothing is brought back from the snapshot: the claim there gets a clone of the same volume."""
+    namespace, volume = provision(fragile, EBS, fragile.hands.make_volume(ZONE))
+    backup, copy = unique("volumes"), f"{namespace}-copy"
+    fragile.back_up(backup, includedNamespaces=[namespace])
+    restore = fragile.restore(unique("volumes"), backupName=backup, namespaceMapping={namespace: copy}, restorePVs=False)
+    claim = fragile.api.get(f"/api/v1/namespaces/{copy}/persistentvolumeclaims/data")
+    found = fragile.api.get(f"/api/v1/persistentvolumes/{claim['spec']['volumeName']}")
+    original = fragile.api.get(f"/api/v1/persistentvolumes/{volume}")
+
+    assert restore["status"]["phase"] == "Completed"
+    assert found["metadata"]["name"].startswith("velero-clone-")
+    assert found["spec"]["csi"]["volumeHandle"] == original["spec"]["csi"]["volumeHandle"]
+
+
 def test_no_node_agent(fragile: Cluster) -> None:
     """A volume that a node agent is to copy fails the Backup in part, if there is no agent on the node of its Pod."""
     namespace, name = fragile.furnish("volumes"), unique("volumes")

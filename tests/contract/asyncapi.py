@@ -36,7 +36,7 @@ PARAMETERS = {
     "uid": "The object's uid: names may contain dots, and never become part of a subject.",
     "status": "The status that is reached, such as `Completed`.",
     "schedule": "Id of the schedule.",
-    "id": "Id of the backup, location, operation or cluster in the HTTP API.",
+    "id": "Id of the backup, restore, location, operation or cluster in the HTTP API.",
     "stream": "The stream that the message lay in.",
     "consumer": "The consumer that gave it up.",
 }
@@ -53,6 +53,8 @@ def place(name: str) -> str:
 _OWN = {
     ("schedule", "hinted"): subjects.hint(place("schedule")),
     ("artifact", "read"): subjects.artifact(place("cluster"), agent=False),
+    ("backup", "survey"): subjects.survey(place("cluster"), agent=False),
+    ("restore", "look"): subjects.look(place("cluster"), agent=False),
     ("message", "buried"): subjects.dead_letter(place("stream"), place("consumer")),
 }
 """Where messages go that no family has others like."""
@@ -75,8 +77,8 @@ def subject_of(kind: str) -> str:
             return subjects.state(cluster, noun, place("status"), place("id"))
         case _, "progressed":
             return subjects.live(cluster, noun, place("id"))
-        case "backup", ("measured" | "captured"):
-            return getattr(subjects, verb)(cluster, place("uid"))
+        case "backup" | "restore", ("measured" | "captured"):
+            return getattr(subjects, verb)(cluster, place("uid"), noun)
         case "operation", _:
             return subjects.operation(cluster, verb, operation)
         case _:

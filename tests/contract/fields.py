@@ -1,36 +1,22 @@
-"""`make schemas` writes docs/fields.md, too: every field of the form and of Velero's BackupSpec, in API and command line.
+"""`make schemas` writes docs/fields.md, too: every field of the form and of Velero's specs, in API and command line.
 
 One table says where each field is. What the API calls it and what it is when left out comes from the gateway's own model, the
 option from the command's own table, and which fields Velero has from its CRD: `test_fields` fails when one of them is not here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from leeward.request import FIELDS, SCOPES
+from leeward.backups.form import FIELDS
+from leeward.request import SCOPES
 from services.gateway.schemas import CreateBackup
-from simulator.kinds import default_kinds
+from tests.contract import restorefields
+from tests.contract.fieldtables import Field, Json, Rule, Table, anchor, of_spec, selector
 
 PAGE = Path(__file__).parents[2] / "docs" / "fields.md"
-Json = dict[str, Any]
 
 NAME_ARGUMENT = "NAME"
 FROM_FILE = "--from-file"
-ANY = "*"
-"""Stands for any index of a list, in pointers and in paths of Velero's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Where Leeward takes less than Velero's schema: what it takes, why, and a value that it therefore refuses."""
-
-    takes: str
-    because: str
-    refused: Any
-
 
 RULES: Mapping[str, Rule] = {
     "duration": Rule(
@@ -67,38 +53,6 @@ RULES: Mapping[str, Rule] = {
     "parallel": Rule("1 to 1024", "no uploader works with less", 0),
     "hook name": Rule("any text but none", "errors of a hook are told by its name", ""),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field: what the form calls it, its path in Velero's BackupSpec, and its place in the body of `POST /backups`.
-
-    Without `guide` it is beyond the form, without `velero` no part of a BackupSpec, without `pointer` it cannot be asked for.
-    `absent` says what leaving it out means where the model cannot.
-    """
-
-    velero: str = ""
-    pointer: str = ""
-    guide: str = ""
-    absent: str = ""
-    note: str = ""
-    rule: str = ""
-
-
-def of_spec(velero: str, **more: str) -> Field:
-    """A field that stands in the API where it stands in Velero."""
-    return Field(velero, "/spec/" + velero.replace("[]", f".{ANY}").replace(".", "/"), **more)
-
-
-def selector(velero: str) -> list[Field]:
-    """The fields of a label selector."""
-    expressions = f"{velero}.matchExpressions[]"
-    return [
-        of_spec(f"{velero}.matchLabels", note="names and values, all of which must be there", rule="label value"),
-        of_spec(f"{expressions}.key", rule="label name"),
-        of_spec(f"{expressions}.operator", rule="operator"),
-        of_spec(f"{expressions}.values", rule="label value", note="needed by `In` and `NotIn`, refused beside the other two"),
-    ]
 
 
 def hook(when: str) -> list[Field]:
@@ -224,68 +178,6 @@ TOGETHER = (
 # What others say of these fields
 
 
-def crd_schema() -> Json:
-    """The schema of a BackupSpec in the CRD that this repository carries."""
-    schema: Json = default_kinds().named("backups.velero.io").schema["properties"]["spec"]  # type: ignore[assignment] (a Mapping)
-    return schema
-
-
-def crd_leaves(schema: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """The paths of all fields that hold a value, a list of values or a map."""
-    for name, part in schema.get("properties", {}).items():
-        here = f"{path}.{name}" if path else name
-        inner, where = (part["items"], f"{here}[]") if part.get("type") == "array" else (part, here)
-        if inner.get("properties"):
-            yield from crd_leaves(inner, where)
-        else:
-            yield here
-
-
-@cache
-def api_schema() -> Json:
-    """The schema of the body."""
-    return CreateBackup.model_json_schema(by_alias=True)
-
-
-def at(pointer: str) -> Json:
-    """The schema at a place of the body. Raises KeyError where there is none."""
-    nodes = [api_schema()]
-    for step in pointer.split("/")[1:]:
-        nodes = [found for node in nodes for form in forms(node) for found in _below(form, step)]
-        if not nodes:
-            raise KeyError(pointer)
-    return nodes[0]
-
-
-def _below(node: Json, step: str) -> list[Json]:
-    if step == ANY:
-        return [node["items"]] if "items" in node else []
-    return [node["properties"][step]] if step in node.get("properties", {}) else []
-
-
-def forms(node: Json) -> Iterator[Json]:
-    """Every form that a value at this place may have."""
-    if "$ref" in node:
-        yield from forms(api_schema()["$defs"][node["$ref"].rpartition("/")[2]])
-    for way in ("anyOf", "oneOf"):
-        for one in node.get(way, ()):
-            yield from forms(one)
-    yield node
-
-
-def api_leaves(node: Json | None = None, pointer: str = "") -> Iterator[str]:
-    """The pointers of all fields that the API takes."""
-    properties = {name: part for form in forms(node or api_schema()) for name, part in form.get("properties", {}).items()}
-    for name, part in properties.items():
-        here = f"{pointer}/{name}"
-        items = next((form["items"] for form in forms(part) if "items" in form), None)
-        inner, where = (items, f"{here}/{ANY}") if items is not None else (part, here)
-        if any("properties" in form for form in forms(inner)):
-            yield from api_leaves(inner, where)
-        else:
-            yield here
-
-
 def option(pointer: str) -> str:
     """How the command line says it."""
     if pointer == "/name":
@@ -298,15 +190,10 @@ def option(pointer: str) -> str:
     return f"`{FROM_FILE}`"
 
 
-def default(field: Field) -> str:
-    """What leaving it out means."""
-    if field.absent or not field.pointer:
-        return field.absent
-    found = at(field.pointer).get("default")
-    return "" if found in (None, [], {}) else f"`{found}`"
+BACKUPS = Table(CreateBackup, "backups.velero.io", SECTIONS, option)
 
 
-INTRODUCTION = """# Every field of a backup
+INTRODUCTION = """# Every field of a backup, and of a restore
 
 Written by `make schemas`; do not edit.
 
@@ -324,24 +211,17 @@ def text() -> str:
     lines = [INTRODUCTION]
     for title, fields in SECTIONS.items():
         lines += [f"## {title}", "", "| form | Velero | API | command line | left out | |", "|---|---|---|---|---|---|"]
-        lines += [_row(field) for field in fields]
+        lines += ["| " + " | ".join((field.guide, *BACKUPS.cells(field))) + " |" for field in fields]
         lines.append("")
     lines += ["## Stricter than Velero's schema", "", "| | Leeward takes | because |", "|---|---|---|"]
-    lines += [f'| <a id="{_anchor(name)}"></a>{name} | {rule.takes} | {rule.because} |' for name, rule in RULES.items()]
-    lines += ["", "## Together", "", *(f"- {rule}" for rule in TOGETHER)]
+    lines += [f'| <a id="{anchor(name)}"></a>{name} | {rule.takes} | {rule.because} |' for name, rule in RULES.items()]
+    lines += ["", "## Together", "", *(f"- {rule}" for rule in TOGETHER), "", *restorefields.lines()[:-1]]
     return "\n".join(lines) + "\n"
 
 
-def _row(field: Field) -> str:
-    rule = f"[{field.rule}](#{_anchor(field.rule)})" if field.rule else ""
-    note = ". ".join(filter(None, (field.note, rule)))
-    names = (f"`{field.velero}`" if field.velero else "", f"`{field.pointer}`" if field.pointer else "")
-    cells = (field.guide, *names, option(field.pointer) if field.pointer else "", default(field), note)
-    return "| " + " | ".join(cells) + " |"
-
-
-def _anchor(name: str) -> str:
-    return f"rule-{name.replace(' ', '-')}"
+def crd_schema() -> Json:
+    """The schema of a BackupSpec."""
+    return BACKUPS.crd_schema()
 
 
 if __name__ == "__main__":

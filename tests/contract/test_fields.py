@@ -4,8 +4,11 @@ from collections import Counter
 
 import pytest
 
-from leeward.request import FIELDS
+from leeward.backups.form import FIELDS
+from leeward.restores import form
 from tests.contract import fields
+from tests.contract.fieldtables import crd_leaves
+from tests.contract.restorefields import RESTORES
 
 FORM = """
 Backup Name; Labels; Select Cluster to Backup; Namespaces to Backup; Specific Namespaces; Specific Resources: Global;
@@ -21,19 +24,25 @@ def test_the_page_is_what_the_table_says():
     assert fields.PAGE.read_text() == fields.text(), "run `make schemas`"
 
 
-def test_every_property_of_a_backupspec_is_in_the_table_once():
-    told = Counter(field.velero for field in fields.ALL if field.velero)
-    assert told == Counter(fields.crd_leaves(fields.crd_schema()))
+TABLES = pytest.mark.parametrize("table", [fields.BACKUPS, RESTORES], ids=lambda table: table.crd)
 
 
-def test_every_field_of_the_api_is_in_the_table_once():
-    told = Counter(field.pointer for field in fields.ALL if field.pointer)
-    assert told == Counter(set(fields.api_leaves()))
+@TABLES
+def test_every_property_of_a_spec_is_in_the_table_once(table):
+    told = Counter(field.velero for field in table.fields if field.velero)
+    assert told == Counter(crd_leaves(table.crd_schema()))
 
 
-def test_every_option_fills_a_field_of_the_table():
-    pointers = [field.pointer for field in fields.ALL]
-    for option in FIELDS:
+@TABLES
+def test_every_field_of_the_api_is_in_the_table_once(table):
+    told = Counter(field.pointer for field in table.fields if field.pointer)
+    assert told == Counter(set(table.api_leaves()))
+
+
+@pytest.mark.parametrize(("options", "table"), [(FIELDS, fields.BACKUPS), (form.FIELDS, RESTORES)], ids=["backups", "restores"])
+def test_every_option_fills_a_field_of_the_table(options, table):
+    pointers = [field.pointer for field in table.fields]
+    for option in options:
         assert any(p == option.pointer or p.startswith(f"{option.pointer}/") for p in pointers), option.option
 
 
@@ -49,7 +58,8 @@ def test_what_the_form_asks_for_has_an_option_of_its_own(field):
 
 def test_every_rule_is_used_and_known():
     assert {field.rule for field in fields.ALL if field.rule} == set(fields.RULES)
+    assert {field.rule for field in RESTORES.fields if field.rule} <= set(fields.RULES)
 
 
 def test_what_cannot_be_asked_for_says_why():
-    assert all(field.note for field in fields.ALL if not field.pointer)
+    assert all(field.note for field in (*fields.ALL, *RESTORES.fields) if not field.pointer)

@@ -231,6 +231,27 @@ class Product:
 
         return dict(until(f"{identity} has ended and was measured", look, within))
 
+    def restored(self, body: dict[str, Any], *, within: float = 180, **headers: str) -> dict[str, Any]:
+        """Ask for a restore and return it when Velero has done with it, and Leeward has looked into it."""
+        answer = self.post("/restores", body, **headers)
+        assert answer.status_code in {201, 202}, answer.text
+        return self.restore_ended(answer.json()["id"], within=within)
+
+    def restore_ended(self, identity: str, *, within: float = 180) -> dict[str, Any]:
+        """A restore as soon as Velero has done with it, and Leeward has looked into it; also one that is refused."""
+
+        def look() -> dict[str, Any] | None:
+            found = dict(self.get(f"/restores/{identity}").json())
+            ended = (found.get("outcome") and found["measuredAt"]) or found.get("status") == "Refused"
+            return found if ended else None
+
+        return dict(until(f"restore {identity} has ended and was measured", look, within))
+
+    def operation(self, identity: str) -> dict[str, Any]:
+        answer = self.get(f"/operations/{identity}")
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
     def contained(self, identity: str) -> dict[str, list[str]]:
         """What is inside a backup: names by kind."""
         answer = self.read(identity, "resources")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.executor.cluster import ClusterExecutor
-from services.executor.settings import ClusterSettings, Measuring, Rhythm, Settings
+from services.executor.settings import ClusterSettings, Measuring, Restoring, Rhythm, Settings
 from shared.contracts import subjects
 from shared.contracts.base import Wire
 from shared.contracts.catalogue import decode
@@ -31,6 +31,7 @@ RHYTHM = Rhythm(
 )
 """For clusters without a Velero, whose silence is soon noticed."""
 MEASURING = Measuring(pause=0, retries=(0.2, 0.4), signing=PATIENT, piece=PATIENT)
+RESTORING = Restoring(look=0.1)
 WAITS = Patience(heartbeat=0.5, retries=(0.1, 0.2), probes=(0.1, 0.2), grace=1.0)
 
 
@@ -174,6 +175,7 @@ class World:
         measuring: Measuring = MEASURING,
         wrap: Any = None,
         timeout: float = PATIENT,
+        writing: float | None = None,
         ahead: timedelta = timedelta(),
     ) -> AsyncIterator["Running"]:
         """Run an executor for these clusters; leaving the block kills it (the connection just goes away).
@@ -188,8 +190,10 @@ class World:
             clusters=[ClusterSettings(id=n, kubeconfig=self.directory / f"{n}.yaml") for n in names or self.clusters],
             rhythm=rhythm,
             measuring=measuring,
+            restoring=RESTORING,
             patience=WAITS,
             timeout=timeout,
+            writing=writing or timeout,
             lease_ttl=TIMING.lease_ttl,
         )
         tasks = [

@@ -299,14 +299,14 @@ async def test_the_broker_may_die_and_come_back(nats_server, admin, as_user, loo
     async with running(consumer(connection, health, script)):
         await eventually("done and acked", lambda: _none_left(admin))
         nats_server.kill()
-        await eventually("noticed", lambda: not health.ready)
-        assert "nats" in health.report()["missing"]
+        await eventually("noticed", lambda: "nats" in health.report()["missing"])  # the consumer may have noticed before
+        assert not health.ready
         nats_server.start()
         await eventually("back", lambda: health.ready)
         await eventually("gateway is back", lambda: gateway.client.is_connected)
         await order(gateway, "op2", "cart")
         # An ack is not on the broker's disk yet when it is killed: op1 may come again, and every handler may be called again.
-        await eventually("done", lambda: script.done[-1] == "op2")
+        await eventually("done", lambda: "op2" in script.done)
 
 
 async def test_without_its_consumer_a_loop_is_not_ready_and_binds_when_it_is_made(admin, as_user, loop_parts):

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from shared.contracts.backupspec import DEFAULT_CSI_SNAPSHOT_TIMEOUT, DEFAULT_ITEM_OPERATION_TIMEOUT, DEFAULT_TTL
 from shared.contracts.names import OWN_PREFIX
 from tests.contract import fields
-from tests.contract.fields import Json
+from tests.contract.fieldtables import ANY, Json
 from tests.integration.executor_harness import location, snapshot_location
 from tests.support import spec_values
 from tests.support.line import Line
 from tests.support.servers import MongoServer
+
+pytestmark = pytest.mark.thorough
 
 EXAMPLES = 5
 POLICY = "version: v1\nvolumePolicies:\n- conditions: {capacity: '0,100Gi'}\n  action: {type: skip}\n"
@@ -126,7 +128,7 @@ def test_what_a_rule_does_not_take_is_refused_by_its_name(line: Line, field: fie
 
     reply = line.ask({**body, "name": f"spoilt-{next(numbers)}"})
 
-    place = re.compile(field.pointer.replace(fields.ANY, "0") + "(/.*)?")
+    place = re.compile(field.pointer.replace(ANY, "0") + "(/.*)?")
     assert reply.backup is None
     assert any(place.fullmatch(pointer) for pointer in reply.fields), reply.words
     assert line.names() == before
@@ -137,7 +139,7 @@ def spoil(body: Json, pointer: str, value: Any) -> None:
     *way, last = pointer.split("/")[1:]
     place: Any = body
     for step in way:
-        place = place[0 if step == fields.ANY else step]
+        place = place[0 if step == ANY else step]
     before = place.get(last)
     if isinstance(before, dict):
         value = dict.fromkeys(before or ["a"], value)

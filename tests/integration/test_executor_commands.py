@@ -4,14 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from services.executor.presence import Witness
+from services.executor.seeing.presence import Witness
 from shared.contracts import subjects
 from shared.contracts.catalogue import encode
 from shared.contracts.names import ANNOTATION_CREATED_BY, ANNOTATION_SCOPE, LABEL_CLUSTER, LABEL_OPERATION_ID
 from shared.runtime.clock import now
 from simulator.access import Rule, User
 from tests.integration.executor_harness import Faulty, location, snapshot_location, velero_backup
-from tests.support.timing import BRIEF
+from tests.support.messages import restore_command
+from tests.support.timing import BRIEF, PATIENT
 from tests.support.waiting import eventually
 
 
@@ -110,6 +111,10 @@ async def test_a_crash_makes_no_second_backup_and_leaves_no_silence(world, after
     assert cluster.store.get("backups", "shop", "velero")["metadata"]["uid"] == made["metadata"]["uid"]
 
 
+def makes_backup(call):
+    return call.method == "POST" and call.path.endswith("/backups")
+
+
 async def test_a_create_whose_answer_was_lost_is_found_again(world):
     cluster = await world.add("eu1")
     cluster.faults.lose_answers(1, when=lambda call: call.method == "POST" and call.path.endswith("/backups"))
@@ -145,6 +150,20 @@ async def test_a_command_waits_for_a_cluster_that_is_away_and_other_clusters_do_
                 away.faults.clear()
         await eventually("runs when it returns", lambda: world.answers("op1") == ["accepted"])
         await eventually("healthy", lambda: "cluster eu1" not in running.health.report()["missing"])
+    assert len(world.backups()) == 1
+
+
+async def test_a_webhook_that_takes_long_to_fail_holds_up_its_own_command_only(world):
+    cluster = await world.add("eu1")
+    cluster.faults.fail_next(10_000, when=makes_backup, after=BRIEF + 1)
+    async with world.executor(timeout=BRIEF, writing=PATIENT):
+        await world.ask("op1")
+        await eventually("it is tried again", lambda: sum(map(makes_backup, cluster.faults.calls)) > 1)
+        await world.order(restore_command("op2", now=now()))  # of a backup that is not there
+        await eventually("another command is answered", lambda: world.answers("op2") == ["rejected"])
+        assert world.answers("op1") == []
+        cluster.faults.clear()
+        await eventually("made", lambda: world.answers("op1") == ["accepted"])
     assert len(world.backups()) == 1
 
 
@@ -296,12 +315,17 @@ async def test_without_the_lease_two_executors_that_act_at_once_still_make_one_b
     assert all(set(world.answers(f"op{n}")) == {"accepted"} for n in range(4))
 
 
-async def test_an_object_that_a_webhook_fails_at_delays_no_other(world):
+@pytest.mark.parametrize("code", [500, 504], ids=["fails", "takes too long"])
+async def test_an_object_that_a_webhook_fails_at_delays_no_other(world, code):
     cluster = await world.add("eu1")
-    cluster.faults.fail_next(3, 500, when=lambda call: call.method == "POST" and call.path.endswith("/backups"))
+    cluster.faults.fail_next(10_000, code, when=makes_backup)
     await world.ask("op1", name="b1")
     async with world.executor():
-        await eventually("tried", lambda: any(c.method == "POST" and c.path.endswith("/backups") for c in cluster.faults.calls))
+        await eventually("tried again", lambda: sum(map(makes_backup, cluster.faults.calls)) > 1)
+        await world.order(restore_command("op2", now=now()))  # of a backup that is not there
+        await eventually("another command is answered", lambda: world.answers("op2") == ["rejected"])
+        assert world.answers("op1") == []
+        cluster.faults.clear()
         await eventually("made in the end", lambda: world.answers("op1") == ["accepted"])
     assert [b["metadata"]["name"] for b in world.backups()] == ["b1"]
 

@@ -100,6 +100,69 @@ async def test_forgetting_a_cluster_only_forgets_the_registration(made):
     assert (await made.client.patch(f"{API}/clusters/eu1", json={})).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("collection", "document", "words"),
+    [
+        ("schedules", {"cluster": "eu1", "name": "nightly"}, "1 schedule (nightly)"),
+        (
+            "operations",
+            {"item": {"cluster": "eu1", "state": "Accepted", "kind": "backup.create"}},
+            "1 unfinished operation (backup.create)",
+        ),
+        (
+            "restores",
+            {"listed": True, "item": {"cluster": "eu1", "status": "Restoring", "name": "back"}},
+            "1 running restore (back)",
+        ),
+        (
+            "restores",
+            {"listed": True, "item": {"cluster": "us1", "backup": {"cluster": "eu1"}, "status": "Restoring", "name": "away"}},
+            "1 running restore (away)",
+        ),
+    ],
+    ids=["schedule", "operation", "restore into it", "restore out of it"],
+)
+async def test_a_cluster_in_use_is_forgotten_only_by_force(made, collection, document, words):
+    await made.status.writes(collection, {"_id": "x", **document})
+    refused = await made.client.delete(f"{API}/clusters/eu1")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/cluster-in-use")
+    assert words in refused.json()["detail"]
+    assert (await made.client.delete(f"{API}/clusters/eu1?force=true")).status_code == 204
+    assert await made.database[collection].find_one({"_id": "x"})
+
+
+async def test_what_has_ended_or_is_of_another_cluster_keeps_no_cluster(made):
+    await made.status.writes("schedules", {"_id": "s", "cluster": "us1", "name": "nightly"})
+    for number, state in enumerate(("Succeeded", "Failed", "Rejected", "Expired")):
+        item = {"cluster": "eu1", "state": state, "kind": "backup.create"}
+        await made.status.writes("operations", {"_id": f"o{number}", "item": item})
+    await made.status.writes("restores", {"_id": "r", "listed": True, "item": {"cluster": "eu1", "status": "Completed"}})
+    assert (await made.client.delete(f"{API}/clusters/eu1")).status_code == 204
+
+
+@pytest.mark.parametrize("mode", ["Hub", "Agent"])
+async def test_what_joins_a_cluster_is_told_step_by_step(made, mode):
+    await made.client.post(f"{API}/clusters", json=NEW)
+    response = await made.client.get(f"{API}/clusters/ap1/join?mode={mode}")
+    body = response.json()
+    assert (response.status_code, body["cluster"], body["mode"]) == (200, "ap1", mode)
+    commands = "\n".join(command for step in body["steps"] for command in step["commands"])
+    assert "--clusters ap1,eu1 " in commands
+    assert "deploy/rbac/executor.yaml" in commands
+    assert (await made.client.get(f"{API}/clusters/nowhere/join")).status_code == 404
+    assert (await made.client.get(f"{API}/clusters/ap1/join?mode=Odd")).status_code == 400
+
+
+async def test_a_cluster_shows_its_node_agent_and_what_is_wrong_with_it(made):
+    document = cluster_document("eu1")
+    wrong = {"code": "NotAllowed", "message": "No credential can be taken.", "object": "Secret/x"}
+    document["item"] = {**document["item"], "problems": [wrong], "velero": {"version": "v1.18.0", "nodeAgent": False}}
+    await made.status.writes("cluster_state", document)
+    shown = (await made.client.get(f"{API}/clusters/eu1")).json()
+    assert shown["velero"]["nodeAgent"] is False
+    assert shown["problems"] == [wrong]
+
+
 async def test_the_list_is_what_is_registered_and_what_reports(made):
     await made.client.post(f"{API}/clusters", json=NEW)
     odd = {"_id": "odd", "item": {"status": "Dancing"}}
@@ -159,8 +222,20 @@ ADDRESSES = [
     ("GET", "/clusters/eu1", None, "viewer"),
     ("GET", "/clusters/eu1/namespaces", None, "viewer"),
     ("GET", "/clusters/eu1/resources", None, "viewer"),
-    ("GET", "/clusters/eu1/storage-locations", None, "viewer"),
-    ("GET", "/storage-locations", None, "viewer"),
+    ("GET", "/clusters/eu1/join", None, "viewer"),
+    *(("GET", f"/{sort}-locations", None, "viewer") for sort in ("storage", "snapshot")),
+    *(("GET", f"/clusters/eu1/{sort}-locations", None, "viewer") for sort in ("storage", "snapshot")),
+    *(("GET", f"/clusters/eu1/{sort}-locations/x", None, "viewer") for sort in ("storage", "snapshot")),
+    *(("PATCH", f"/clusters/eu1/{sort}-locations/x", {}, "admin") for sort in ("storage", "snapshot")),
+    *(("DELETE", f"/clusters/eu1/{sort}-locations/x", None, "admin") for sort in ("storage", "snapshot")),
+    *(("POST", f"/clusters/eu1/{sort}-locations", {}, "admin") for sort in ("storage", "snapshot")),
+    ("GET", "/restores", None, "viewer"),
+    ("GET", "/restores/summary", None, "viewer"),
+    *(("GET", f"/restores/x{part}", None, "viewer") for part in ("", "/logs", "/results", "/resources")),
+    ("POST", "/restores/preflight", {"backup": "x"}, "viewer"),
+    ("POST", "/restores", {"backup": "x"}, "operator"),
+    ("POST", "/restores/delete", {"ids": ["x"]}, "operator"),
+    ("DELETE", "/restores/x", None, "operator"),
     ("GET", "/operations/x", None, "viewer"),
     ("GET", "/events?kind=odd", None, "viewer"),
     ("POST", "/backups", BACKUP, "operator"),
@@ -301,7 +376,7 @@ async def test_a_fault_of_ours_is_a_problem_without_a_trace_of_its_inside(made, 
     async def fail(*_args, **_kwargs):
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr("services.gateway.store.Store.backup", fail)
+    monkeypatch.setattr("services.gateway.store.Store.find", fail)
     response = await made.client.get(f"{API}/backups/x")
     assert (response.status_code, response.json()["type"]) == (500, "/problems/internal-error")
     assert "secret" not in response.text

@@ -182,6 +182,7 @@ async def test_many_while_nats_is_away_are_not_said_to_be_stored(made):
         ({"ids": ["a", "a"]}, "/ids"),
         ({"ids": ["a"] * 501}, "/ids"),
         ({"ids": [1]}, "/ids/0"),
+        ({"ids": [""]}, "/ids/0"),
         ({}, "/ids"),
         ({"ids": ["a"], "deadline": "0"}, "/deadline"),
         ({"ids": ["a"], "force": True}, "/force"),

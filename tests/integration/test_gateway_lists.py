@@ -6,6 +6,7 @@ import time
 from datetime import timedelta
 
 import pytest
+import pytest_asyncio
 
 from services.gateway.store import Store, opened
 from shared.contracts.documents import to_document
@@ -22,7 +23,7 @@ from tests.support.gateway import (
     location_document,
     stack,
 )
-from tests.support.servers import MongoServer
+from tests.support.servers import MongoServer, NatsServer
 from tests.support.timing import BRIEF
 from tests.support.waiting import eventually
 
@@ -60,6 +61,23 @@ FLEET = [
 ]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(tmp_path_factory, mongo_server):
+    """A gateway over the whole fleet: one for all tests that only read."""
+    nats = NatsServer(tmp_path_factory.mktemp("nats"))
+    nats.start()
+    try:
+        async with stack(nats, mongo_server) as running:
+            await fill(running, *FLEET, backup_item("refused", status=BackupStatus.REFUSED))
+            yield running
+    finally:
+        nats.kill()
+
+
+reads = pytest.mark.asyncio(loop_scope="module")
+
+
+@reads
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -110,14 +128,13 @@ FLEET = [
         ("sort=expiresAt,name", ["cart-1", "shop-1", "shop-2", "nightly-1"]),
     ],
 )
-async def test_the_list_can_be_filtered_searched_and_sorted(made, query, expected):
-    await fill(made, *FLEET)
-    await fill(made, backup_item("refused", status=BackupStatus.REFUSED))
-    response = await made.client.get(f"{API}/backups?{query}")
+async def test_the_list_can_be_filtered_searched_and_sorted(fleet, query, expected):
+    response = await fleet.client.get(f"{API}/backups?{query}")
     assert names(response) == expected
     assert (response.json()["total"], response.json()["nextCursor"]) == (len(expected), None)
 
 
+@reads
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
@@ -139,18 +156,19 @@ async def test_the_list_can_be_filtered_searched_and_sorted(made, query, expecte
         ("label=team=-", "label"),
     ],
 )
-async def test_an_odd_query_is_refused_by_name(made, query, parameter):
-    response = await made.client.get(f"{API}/backups?{query}")
+async def test_an_odd_query_is_refused_by_name(fleet, query, parameter):
+    response = await fleet.client.get(f"{API}/backups?{query}")
     assert response.status_code == 400, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert [e["parameter"] for e in response.json()["errors"]] == [parameter]
 
 
+@reads
 @pytest.mark.parametrize(
     "path", ["/backups/x", "/backups/summary", "/clusters/eu1", "/operations/x", "/clusters?sort=name", "/events"]
 )
-async def test_a_parameter_that_an_address_does_not_have_is_refused_everywhere(made, path):
-    response = await made.client.get(f"{API}{path}{'&' if '?' in path else '?'}colour=red")
+async def test_a_parameter_that_an_address_does_not_have_is_refused_everywhere(fleet, path):
+    response = await fleet.client.get(f"{API}{path}{'&' if '?' in path else '?'}colour=red")
     assert (response.status_code, response.json()["type"]) == (400, "/problems/invalid-query")
 
 
@@ -245,7 +263,7 @@ async def test_a_page_is_read_without_what_it_does_not_show_and_counted_only_if_
     read = [("find", {"_id"}), ("pick", {"_id", "item"})]
     assert (await made.client.get(f"{API}/backups")).json()["total"] == 4
     assert asked == read
-    monkeypatch.setattr("services.gateway.answers._GLANCE", 10)
+    monkeypatch.setattr("services.gateway.web.answers._GLANCE", 10)
     await fill(made, *(backup_item(f"more-{i}") for i in range(10)))
     asked.clear()
     first = (await made.client.get(f"{API}/backups?limit=1")).json()
@@ -296,8 +314,8 @@ async def test_only_who_asks_for_the_inventory_of_a_cluster_reads_it(made, monke
 
 
 async def test_a_long_list_is_counted_only_so_far(made, monkeypatch):
-    monkeypatch.setattr("services.gateway.answers.COUNT_LIMIT", 3)
-    monkeypatch.setattr("services.gateway.answers._GLANCE", 2)
+    monkeypatch.setattr("services.gateway.web.answers.COUNT_LIMIT", 3)
+    monkeypatch.setattr("services.gateway.web.answers._GLANCE", 2)
     await fill(made, *FLEET)
     body = (await made.client.get(f"{API}/backups")).json()
     assert (body["total"], body["totalAtLeast"]) == (None, 3)

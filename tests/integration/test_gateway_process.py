@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from shared.contracts.artifacts import Artifact
 from shared.contracts.documents import to_document
@@ -27,10 +28,14 @@ from tests.support.gateway import (
     backup_item,
     captured,
     cluster_document,
+    location_document,
     operation_item,
     serving,
+    snapshot_location_document,
     stack,
 )
+from tests.support.gateway_restores import restore_document, restore_item
+from tests.support.locations import storage
 from tests.support.schedules import decides, row_of, tick
 from tests.support.servers import PLAIN, free_port
 from tests.support.waiting import PATIENCE, eventually
@@ -87,8 +92,17 @@ SCHEDULE = {
 }
 
 KNOWN = """
+[generation]
+max-examples = 5
+[[operations]]
+include-path-regex = "^/api/v1/(backups|restores)/[^/]+(/contents)?$"
+generation = { max-examples = 20 }
 [dictionaries.backups]
 values = ["b0", "b1", "b2", "gone", "nobody"]
+[dictionaries.restores]
+values = ["r0", "r1", "gone", "nobody"]
+[dictionaries.namespaces]
+values = ["shop", "cart"]
 [dictionaries.clusters]
 values = ["eu1", "us1"]
 [dictionaries.schedules]
@@ -97,6 +111,8 @@ values = ["s0", "s1", "s2", "s3", "v0", "nobody"]
 values = ["0 2 * * *", "@daily", "61 * * * *"]
 [dictionaries.zones]
 values = ["UTC", "Europe/Berlin", "Mars/Base"]
+[dictionaries.locations]
+values = ["main", "default", "nobody"]
 [dictionaries.operations]
 values = ["op1", "nobody"]
 [dictionaries.ranges]
@@ -107,10 +123,14 @@ values = ["shop", "cart-1"]
 values = ["1h", "30m"]
 [parameters]
 "path.backup_id" = { dictionary = "backups", probability = 0.9 }
+"path.restore_id" = { dictionary = "restores", probability = 0.9 }
 "path.schedule_id" = { dictionary = "schedules", probability = 0.9 }
+"path.name" = { dictionary = "locations", probability = 0.9 }
 "path.operation_id" = { dictionary = "operations", probability = 0.9 }
 "path.cluster" = { dictionary = "clusters", probability = 0.9 }
 "header.Range" = { dictionary = "ranges", probability = 0.7 }
+"body.backup" = { dictionary = "backups", probability = 0.9 }
+"body.schedule" = { dictionary = "schedules", probability = 0.9 }
 "body.cluster" = { dictionary = "clusters", probability = 0.8 }
 "body.name" = { dictionary = "names", probability = 0.9 }
 "body.cron" = { dictionary = "crons", probability = 0.9 }
@@ -122,18 +142,28 @@ values = ["1h", "30m"]
 "body.spec.csiSnapshotTimeout" = { dictionary = "durations" }
 "body.spec.itemOperationTimeout" = { dictionary = "durations" }
 """
-"""What there is: requests for what there is not all end in the same 404."""
+"""What there is: requests for what there is not all end in the same 404. More often where there is more to be met."""
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.thorough
 async def test_no_request_that_the_document_allows_or_forbids_meets_a_fault_or_an_answer_it_does_not_tell_of(
     nats_server, mongo_server, tmp_path
 ):
     files = {("b0", artifact): gzip.compress(b"{}") for artifact in Artifact}
     async with stack(nats_server, mongo_server, wait=0) as made, serving(made, Bucket(files)):
-        rows = [backup_item(f"b{n}", phase="Completed") for n in range(3)]
+        rows = [backup_item(f"b{n}", phase="Completed", storage_location="default") for n in range(3)]
         gone = backup_item("gone", status="Deleted", present=False)
         await made.status.writes("backups", *(backup_document(item, uids=["uid-1"]) for item in (*rows, gone)))
         await made.status.writes("captures", *captured(Artifact.LOG, gzip.compress(b"kept")))
+        restores = [restore_item(f"r{n}", name="b0", phase="Completed") for n in range(2)]
+        removed = restore_item("gone", status="Deleted", present=False)
+        await made.status.writes("restores", *(restore_document(item, uids=["uid-1"]) for item in (*restores, removed)))
+        await made.status.writes("locations", location_document("default"))
+        for cluster in ("eu1", "us1"):
+            snapshots = snapshot_location_document("main", cluster, provider="aws", spec={"provider": "aws"})
+            await made.status.writes("locations", storage("main", cluster))
+            await made.status.writes("snapshot_locations", snapshots)
         await made.status.writes("cluster_state", cluster_document("eu1", namespaces=[{"name": "a", "labels": []}]))
         operation = operation_item("op1", OperationState.ACCEPTED)
         await made.status.writes("operations", {"_id": "op1", "item": to_document(operation)})
@@ -146,19 +176,20 @@ async def test_no_request_that_the_document_allows_or_forbids_meets_a_fault_or_a
         row = {"_id": "v0", "cluster": "eu1", "listed": True, "item": to_document(velero), "asOf": NOW, "detail": None}
         await made.status.writes("schedule_status", row)
         (tmp_path / "schemathesis.toml").write_text(KNOWN)
+        # Made once, here: the program that tests by it does not wait for long.
+        document = (await made.client.get(f"{API}/openapi.json")).json()
         before = await counted(made)
         checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
         process = await asyncio.create_subprocess_exec(
             str(Path(sys.executable).parent / "schemathesis"),
             *("run", f"http://127.0.0.1:{made.settings.http.port}{API}/openapi.json", "--exclude-path", f"{API}/events"),
-            *("--phases", "fuzzing", "--max-examples", "20", "--seed", "1", "--checks", checks, "--no-color"),
+            *("--phases", "fuzzing", "--seed", "1", "--checks", checks, "--no-color"),
             cwd=tmp_path,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
         output, _ = await process.communicate()
         assert process.returncode == 0, output.decode()[-6000:]
-        document = (await made.client.get(f"{API}/openapi.json")).json()
         count = sum(len(operations) for operations in document["paths"].values()) - 1  # events never end
         assert f"Tested: {count}".encode() in output, output.decode()[-3000:]
         answered = {key for key, times in (await counted(made)).items() if times > before.get(key, 0)}
@@ -172,6 +203,7 @@ async def counted(made):
 
 
 COUNTED = re.compile(r'leeward_http_requests_total{method="(\w+)",route="([^"]*)",status="(\d+)"} (\S+)')
+SORTS = ("storage", "snapshot")
 REACHED = {
     ("POST", "/schedules", 201),
     ("POST", "/schedules", 422),
@@ -194,6 +226,22 @@ REACHED = {
     ("GET", "/backups/{backup_id}/contents", 206),
     ("GET", "/backups/{backup_id}/contents", 404),
     ("GET", "/backups/{backup_id}/contents", 416),
+    ("POST", "/restores", 422),
+    ("POST", "/restores/preflight", 422),
+    ("POST", "/restores/delete", 202),
+    ("GET", "/restores", 200),
+    ("GET", "/restores/summary", 200),
+    ("GET", "/restores/{restore_id}", 200),
+    ("GET", "/restores/{restore_id}", 404),
+    ("GET", "/restores/{restore_id}/logs", 200),
+    ("GET", "/restores/{restore_id}/results", 200),
+    ("GET", "/restores/{restore_id}/resources", 200),
+    ("DELETE", "/restores/{restore_id}", 202),
+    ("DELETE", "/restores/{restore_id}", 409),
+    *(("GET", f"/clusters/{{cluster}}/{sort}-locations/{{name}}", status) for sort in SORTS for status in (200, 404)),
+    *((method, f"/clusters/{{cluster}}/{sort}-locations/{{name}}", 202) for sort in SORTS for method in ("PATCH", "DELETE")),
+    *(("POST", f"/clusters/{{cluster}}/{sort}-locations", 422) for sort in SORTS),
+    ("GET", "/clusters/{cluster}/join", 200),
     ("GET", "/operations/{operation_id}", 200),
     ("POST", "/clusters/{cluster}/scope", 200),
     ("POST", "/clusters/{cluster}/scope", 422),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.gateway import keeping
+from services.gateway.schedules import keeping
 from shared.contracts import ids
 from shared.contracts.documents import to_document
 from shared.contracts.phases import OperationState, SlotResult

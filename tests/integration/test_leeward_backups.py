@@ -34,6 +34,8 @@ from tests.support.gateway import (
 from tests.support.timing import PATIENT
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.thorough
+
 CONTENTS = random.Random(1).randbytes(3 * MAX_CHUNK + 77)
 FILES = {
     ("shop", Artifact.LOG): gzip.compress(b"".join(b"line %d\n" % n for n in range(1000))),

@@ -15,6 +15,8 @@ from tests.support.gateway import answering, backup_document, backup_item, clust
 from tests.support.schedules import create, decides, judging, tick, wanted
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.thorough
+
 SLOT = datetime(2026, 3, 1, 2, tzinfo=UTC)
 NIGHTLY = ("schedule", "create", "nightly", "--cluster", "eu1", "--schedule", "0 2 * * *", "-n", "shop")
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from services.executor.measuring import MOST_TEXT, aside
+from services.executor.artifacts.files import MOST_TEXT, aside
 from shared.contracts.artifacts import Artifact
 from simulator.velero.faults import Flaw
 from simulator.velero.storage import FILES

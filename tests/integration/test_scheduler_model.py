@@ -16,6 +16,8 @@ from tests.support.scheduler_memory import Memory
 from tests.support.scheduler_walk import Walk, seeded, steps
 from tests.support.status_service import database_of
 
+pytestmark = pytest.mark.thorough
+
 
 class Stored:
     """The database, in step with the model's own record of everything: what people do is written before anybody looks."""

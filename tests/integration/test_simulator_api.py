@@ -4,6 +4,7 @@ The expectations were observed on a kube-apiserver v1.35.4.
 """
 
 import asyncio
+import base64
 import io
 import json
 from contextlib import asynccontextmanager
@@ -350,6 +351,24 @@ async def test_a_watch_ends_in_good_order_when_its_time_is_up(http):
         assert await stream.next() is None
 
 
+async def test_metadata_alone_can_be_listed_in_pages_and_read(http, cluster):
+    for index in range(3):
+        cluster.store.create("secrets", {"metadata": {"name": f"s{index}"}, "stringData": {"password": "hidden"}}, "shop")
+    alone = {"accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"}
+    path = "/api/v1/namespaces/shop/secrets"
+    async with http.get(path, params={"limit": 2}, headers=alone) as response:
+        text = await response.text()
+    found = json.loads(text)
+    assert (found["kind"], found["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
+    assert [set(item) for item in found["items"]] == [{"kind", "apiVersion", "metadata"}] * 2
+    assert [item["metadata"]["name"] for item in found["items"]] == ["s0", "s1"]
+    assert found["metadata"]["remainingItemCount"] == 1
+    assert base64.b64encode(b"hidden").decode() not in text
+    code, one = await answer(http.get(f"{path}/s2", headers=alone))
+    assert (code, one["kind"], sorted(one)) == (200, "PartialObjectMetadata", ["apiVersion", "kind", "metadata"])
+    assert (await answer(http.get(path, headers={"accept": "text/html"})))[0] == 406
+
+
 async def test_a_version_that_is_no_number_is_refused(http):
     assert (await answer(http.get(BACKUPS, params={"watch": "1", "resourceVersion": "abc"})))[0] == 500
 
@@ -550,7 +569,8 @@ async def test_clear_withdraws_every_order(http, cluster):
 
 async def test_tokens_say_who_may_do_what():
     reading = Rule(frozenset(("get", "list", "watch")), frozenset(("backups.velero.io",)), frozenset(("velero",)))
-    reader = User("reader", (reading,))
+    own = Rule(frozenset(("get",)), frozenset(("secrets",)), frozenset(("velero",)), frozenset(("own",)))
+    reader = User("reader", (reading, own))
     async with (
         SimulatedCluster("eu1", tokens={"secret": User("admin"), "weak": reader}) as cluster,
         aiohttp.ClientSession(cluster.url) as http,
@@ -570,6 +590,8 @@ async def test_tokens_say_who_may_do_what():
         assert await code("POST", BACKUPS, "weak") == 403
         assert await code("GET", "/apis/velero.io/v1/backups", "weak") == 403
         assert await code("GET", "/api/v1/namespaces/velero/secrets", "weak") == 403
+        assert await code("GET", "/api/v1/namespaces/velero/secrets/own", "weak") == 404
+        assert await code("GET", "/api/v1/namespaces/velero/secrets/another", "weak") == 403
         async with http.delete(f"{BACKUPS}/nightly", headers={"authorization": "Bearer weak"}) as response:
             status = await response.json()
     assert status["message"] == (

@@ -145,7 +145,11 @@ def test_faults_are_ordered_from_outside(tmp_path):
         order(cluster="us1", fault="api-fail", code=503)
         assert httpx2.get(process.said["us1"] + BACKUPS, timeout=PATIENCE, **PLAIN).status_code == 503
         order(cluster="us1", fault="velero-kill")
+        assert order(cluster="us1", fault="delete", kind="backupstoragelocations", name="default")[0] == 200
+        assert order(cluster="us1", fault="delete", kind="backupstoragelocations", name="default")[0] == 409
+        order(fault="bucket-lock", bucket="vault", key="id", secret="hidden")
         states = order(fault="state")[1]["result"]
+        assert states["eu1"]["locked_buckets"] == ["vault"]
         assert [states[name]["velero"]["running"] for name in ("eu1", "us1")] == [True, False]
 
 

@@ -309,7 +309,10 @@ async def test_a_backup_whose_archive_is_gone_cannot_be_restored(site):
     site.cloud.delete_prefix("velero", "backups/b/b.tar.gz")
     restore = await site.restored()
     assert restore["status"]["phase"] == "Failed"
-    assert restore["status"]["failureReason"].startswith("error downloading backup: rpc error: code = Unknown desc = NoSuchKey")
+    assert restore["status"]["failureReason"].startswith(
+        "restore execution failed: error downloading backup: error copying Backup to temp file: "
+        "rpc error: code = Unknown desc = NoSuchKey"
+    )
     assert restore["status"]["completionTimestamp"]
 
 

@@ -8,6 +8,7 @@ from services.status.judging import Judge
 from services.status.store import opened
 from shared.contracts import ids
 from shared.contracts.documents import Collection
+from shared.contracts.names import Noun
 from shared.runtime import clock
 from tests.support.messages import NOW
 from tests.support.status_memory import Desk
@@ -90,7 +91,7 @@ async def test_a_backup_says_since_when_velero_has_not_answered_until_it_does(da
     await hear(desk, command(), accepted(backup("u1", 10, labels=ours("op1"))))
     await hear(desk, silent)
     assert (await database.item(BACKUPS, "op1"))["reason"] == "Velero has not answered since 2026-11-22 11:57:00 UTC"
-    assert await desk.memory.unaware("eu1", "Velero has not answered since 2026-11-22 11:57:00 UTC") == set()
+    assert await desk.memory.unaware(Noun.BACKUP, "eu1", "Velero has not answered since 2026-11-22 11:57:00 UTC") == set()
     await hear(desk, presence(NOW + timedelta(seconds=10)))
     assert (await database.item(BACKUPS, "op1"))["reason"] is None
 

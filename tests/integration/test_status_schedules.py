@@ -1,5 +1,6 @@
 """Schedules between a real broker and a real database: what is written, seen or falls silent shows, and comes back."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -22,7 +23,7 @@ from tests.support.status_service import (
     status_service,
     stored,
 )
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 ROWS = Collection.SCHEDULE_STATUS
 
@@ -177,7 +178,7 @@ async def test_a_crash_around_an_announcement_neither_loses_nor_repeats_it(nats_
         await shows(database, "New")
         await publish(as_user, observed(backup_of(phase="Completed")))
         with pytest.raises(BaseExceptionGroup) as died:
-            await first.task
+            await asyncio.wait_for(first.task, PATIENCE)
         assert died.group_contains(Crash)
     async with status_service(nats_server, database.settings, instance="s2"):
         await shows(database, "Active")

@@ -184,10 +184,15 @@ async def test_a_crash_around_an_announcement_neither_loses_nor_repeats_it(
     nats_server, admin, as_user, database, moment, change
 ):
     async with status_service(nats_server, database.settings, publisher=dying(moment, change)) as first:
-        for message in life():
+
+        async def heard() -> bool:
+            return first.task.done() or await drained(admin)
+
+        for message in life():  # one by one: whoever hears all at once may see the operation succeed before it was accepted
             await publish(as_user, message)
+            await eventually("heard, or dead of it", heard)
         with pytest.raises(BaseExceptionGroup) as died:
-            await first.task
+            await asyncio.wait_for(first.task, PATIENCE)
         assert died.group_contains(Crash)
     async with status_service(nats_server, database.settings, instance="s2"):
         await shows(database, BACKUPS, "op1", "Completed")

@@ -18,6 +18,8 @@ from tests.support.status_service import database_of
 from tests.support.status_stories import OWN_STORIES, STORIES
 from tests.support.status_views import hear
 
+pytestmark = pytest.mark.thorough
+
 LATER = NOW + timedelta(hours=1)
 
 

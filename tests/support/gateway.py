@@ -15,16 +15,24 @@ from pymongo import AsyncMongoClient
 from services.gateway import __main__ as gateway
 from services.gateway.auth import Role, add_token
 from services.gateway.settings import EventSettings, GatewayHttp, Settings
-from shared.contracts import subjects
+from shared.contracts import ids, subjects
 from shared.contracts.artifacts import Artifact, ArtifactRead, ArtifactReply, Chunk, Trouble
 from shared.contracts.catalogue import decode
 from shared.contracts.commands import BackupCreate, BackupDelete
 from shared.contracts.documents import capture_id, to_document
 from shared.contracts.envelope import Envelope, type_name
 from shared.contracts.events import Changed, Progressed
-from shared.contracts.phases import UNLISTED, BackupStatus, OperationState
+from shared.contracts.phases import UNLISTED, BackupStatus, LocationStatus, OperationState
 from shared.contracts.refusals import Refusal
-from shared.contracts.views import BackupItem, ClusterItem, Creator, LocationItem, ObjectRef, OperationItem
+from shared.contracts.views import (
+    BackupItem,
+    ClusterItem,
+    Creator,
+    LocationItem,
+    ObjectRef,
+    OperationItem,
+    SnapshotLocationItem,
+)
 from shared.messaging import rpc
 from shared.messaging.connection import Connection, connect
 from shared.messaging.publisher import Publisher
@@ -32,7 +40,7 @@ from shared.messaging.topology import COMMANDS, ensure
 from shared.runtime.health import Health
 from shared.runtime.process import Runtime
 from tests.support.servers import PLAIN, MongoServer, NatsServer, free_port
-from tests.support.waiting import eventually, subscribed
+from tests.support.waiting import eventually, stopped, subscribed
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 API = "/api/v1"
@@ -64,8 +72,21 @@ def operation_item(operation_id: str, state: OperationState, **facts: Any) -> Op
 
 
 def location_document(name: str, cluster: str = "eu1", **facts: Any) -> dict[str, Any]:
-    item = LocationItem(id=f"{cluster}-{name}", name=name, cluster=cluster, namespace="velero", status="Available", **facts)
-    return {"_id": item.id, "listed": True, "item": to_document(item)}
+    plain = {
+        "id": ids.location_id(cluster, name),
+        "name": name,
+        "cluster": cluster,
+        "namespace": "velero",
+        "status": "Available",
+    }
+    item = LocationItem(**{**plain, **facts})
+    return {"_id": item.id, "listed": item.status is not LocationStatus.DELETED, "item": to_document(item)}
+
+
+def snapshot_location_document(name: str, cluster: str = "eu1", **facts: Any) -> dict[str, Any]:
+    plain = {"name": name, "cluster": cluster, "namespace": "velero", "status": "Unchecked"}
+    item = SnapshotLocationItem(id=ids.snapshot_location_id(cluster, name), **{**plain, **facts})
+    return {"_id": item.id, "listed": item.status is not LocationStatus.DELETED, "item": to_document(item)}
 
 
 def cluster_document(cluster: str, status: str = "Online", **facts: Any) -> dict[str, Any]:
@@ -206,7 +227,7 @@ async def running(settings: Settings, health: Health | None = None) -> AsyncIter
             await eventually("alive", alive)
             yield client
     finally:
-        task.cancel()
+        await stopped(task)
         with contextlib.suppress(asyncio.CancelledError):
             await task
 

@@ -5,7 +5,14 @@ from typing import Any
 
 from shared.contracts import ids
 from shared.contracts.base import Wire
-from shared.contracts.commands import BackupCreate, BackupDelete, Origin, ScheduleTrigger
+from shared.contracts.commands import (
+    BackupCreate,
+    BackupDelete,
+    Origin,
+    RestoreCreate,
+    RestoreDelete,
+    ScheduleTrigger,
+)
 from shared.contracts.envelope import Envelope, type_name
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -87,6 +94,58 @@ def delete_command(
         "backup",
         "delete",
         BackupDelete(backup=backup, name=name, ids=list(ids)),
+        cluster=cluster,
+        name=operation_id,
+        time=moment,
+        operationid=operation_id,
+        principal="anna",
+        expiresat=moment + timedelta(seconds=expires_in),
+    )
+
+
+def restore_command(
+    operation_id: str,
+    *,
+    name: str = "back",
+    backup: str = "b",
+    source: dict[str, Any] | None = None,
+    cluster: str = "eu1",
+    expires_in: float = 3600,
+    now: datetime | None = None,
+    spec: dict[str, Any] | None = None,
+    **more: Any,
+) -> Envelope[Any]:
+    """A command to restore `backup`, which people know as `op-<name>` unless `source` says more of it."""
+    moment = now or NOW
+    of = {"id": f"op-{backup}", "name": backup, "cluster": cluster, **(source or {})}
+    return envelope(
+        "restore",
+        "create",
+        RestoreCreate.model_validate({"name": name, "source": of, "spec": spec or {}, **more}),
+        cluster=cluster,
+        name=operation_id,
+        time=moment,
+        operationid=operation_id,
+        principal="anna",
+        expiresat=moment + timedelta(seconds=expires_in),
+    )
+
+
+def restore_delete_command(
+    operation_id: str,
+    *,
+    restore: str,
+    name: str = "back",
+    ids: tuple[str, ...] = (),
+    cluster: str = "eu1",
+    expires_in: float = 3600,
+    now: datetime | None = None,
+) -> Envelope[Any]:
+    moment = now or NOW
+    return envelope(
+        "restore",
+        "delete",
+        RestoreDelete(restore=restore, name=name, ids=list(ids)),
         cluster=cluster,
         name=operation_id,
         time=moment,

@@ -19,6 +19,7 @@ from shared.runtime.process import Runtime
 from shared.runtime.settings import MongoSettings
 from tests.support.servers import NatsServer
 from tests.support.status_service import Database, stored
+from tests.support.waiting import stopped
 
 NOON = datetime(2031, 3, 5, 12, tzinfo=UTC)
 
@@ -137,6 +138,6 @@ async def scheduler(
     try:
         yield Service(runtime, task)
     finally:
-        task.cancel()
+        await stopped(task)
         with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
             await task

@@ -11,6 +11,7 @@ from shared.contracts.documents import to_document
 from shared.contracts.phases import ScheduleStatus
 from shared.contracts.schedules import Decision, Schedule, Tick
 from shared.contracts.views import ScheduleItem
+from shared.runtime.stopping import unless_cancelled
 from tests.support.gateway import API, Stack
 
 BODY: dict[str, Any] = {"name": "nightly", "cluster": "eu1", "cron": "0 2 * * *", "template": {"scope": {"kind": "all"}}}
@@ -50,6 +51,7 @@ async def judging(made: Stack, **facts: Any) -> AsyncIterator[None]:
     async def work() -> None:
         known: dict[str, int] = {}
         while True:
+            unless_cancelled()
             documents = [Schedule.of(document) async for document in made.database["schedules"].find({})]
             for schedule in documents:
                 if known.get(schedule.id) != schedule.version:

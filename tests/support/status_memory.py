@@ -10,7 +10,7 @@ from services.status.captures import whole_captures
 from services.status.grounds import Ground, ground
 from services.status.objects import Record, joined
 from services.status.ports import Applied, Listening, Maker, Ports, verdict
-from services.status.replicas import Estate, place
+from services.status.replicas import Estate, place, sharing
 from services.status.rows import Limits
 from services.status.schedules import Decided, Made
 from shared.contracts.documents import from_document
@@ -84,17 +84,21 @@ class Memory:
     async def silence(self, cluster: str) -> str | None:
         return self.rows.get((Noun.CLUSTER, cluster), {}).get("silence")
 
-    async def unaware(self, cluster: str, silence: str | None) -> set[str]:
+    async def unaware(self, noun: Noun, cluster: str, silence: str | None) -> set[str]:
         waiting = {
             known.identity
             for known in self.objects.values()
-            if (known.cluster, known.noun, known.phase, known.gone_at) == (cluster, "backup", None, None)
+            if (known.cluster, known.noun, known.phase, known.gone_at) == (cluster, noun, None, None)
         }
-        rows = {i: self.rows[Noun.BACKUP, i] for i in waiting if (Noun.BACKUP, i) in self.rows}
+        rows = {i: self.rows[noun, i] for i in waiting if (noun, i) in self.rows}
         return {i for i, row in rows.items() if row["silence"] != silence}
 
-    async def formerly(self, backup_id: str) -> list[str]:
-        return [i for (noun, i), row in self.rows.items() if noun is Noun.BACKUP and backup_id in row["aliases"]]
+    async def formerly(self, noun: Noun, row_id: str) -> list[str]:
+        return [i for (n, i), row in self.rows.items() if n is noun and row_id in row["aliases"]]
+
+    async def removals(self, restore_ids) -> list[dict]:
+        rows = [row for (noun, _), row in self.rows.items() if noun is Noun.OPERATION and row["command"]]
+        return _copied([row for row in rows if row["command"].get("restore") in restore_ids])
 
     async def estate(self) -> Estate:
         places = [place(row["item"]) for (noun, _), row in self.rows.items() if noun is Noun.LOCATION]
@@ -103,6 +107,12 @@ class Memory:
     async def estate_of(self, cluster: str) -> Estate:
         estate = await self.estate()
         return Estate(estate.registered & {cluster}, frozenset(p for p in estate.places if p.cluster == cluster))
+
+    async def sharing(self, cluster: str):
+        rows = [row for (noun, _), row in self.rows.items() if noun is Noun.LOCATION and row["listed"]]
+        online = {i for (noun, i), row in self.rows.items() if noun is Noun.CLUSTER and row["item"]["status"] == "Online"}
+        known = self.registered | online | {cluster}
+        return sharing(cluster, [place(row["item"]) for row in rows if row["item"]["cluster"] in known])
 
     def _there(self, cluster: str, location: str) -> list[Record]:
         known = self.objects.values()
@@ -136,9 +146,9 @@ class Memory:
             if transition.get("object") == seen.id:
                 transition["backupId"] = self.objects[seen.id].identity
 
-    async def status_reached(self, backup_id: str, entry) -> None:
-        new = {"kind": "Status", "to": entry["to"], "at": entry["at"], "backupId": backup_id}
-        self.transitions.setdefault(f"{backup_id}/status/{entry['seq']}", new)
+    async def status_reached(self, row_id: str, entry) -> None:
+        new = {"kind": "Status", "to": entry["to"], "at": entry["at"], "backupId": row_id}
+        self.transitions.setdefault(f"{row_id}/status/{entry['seq']}", new)
 
     async def schedule(self, schedule_id: str):
         return _copied(self.schedules.get(schedule_id))

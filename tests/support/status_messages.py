@@ -6,7 +6,13 @@ from typing import Any
 from services.status.handlers import COMMAND_ROUTES, EVENT_ROUTES
 from shared.contracts import subjects
 from shared.contracts.artifacts import Artifact
-from shared.contracts.commands import BackupDelete
+from shared.contracts.commands import (
+    BackupDelete,
+    LocationApply,
+    LocationDelete,
+    SnapshotLocationApply,
+    SnapshotLocationDelete,
+)
 from shared.contracts.events import (
     Accepted,
     Answer,
@@ -119,12 +125,48 @@ def observed(data: Observed, *, noun: str = "backup", cluster: str = "eu1", at: 
 
 
 def location(
-    uid: str = "l1", rv: int = 5, *, name: str = "default", phase: str | None = "Available", mode: str = "ReadWrite", **more
+    uid: str = "l1",
+    rv: int = 5,
+    *,
+    name: str = "default",
+    phase: str | None = "Available",
+    mode: str = "ReadWrite",
+    bucket: str = "b",
+    marks: dict[str, Any] | None = None,
+    **more,
 ):
-    metadata = {"name": name, "namespace": "velero", "uid": uid, "resourceVersion": str(rv)}
-    spec = {"provider": "aws", "objectStorage": {"bucket": "b", "prefix": "p"}, "accessMode": mode, "default": True}
+    """A storage location as the cluster shows it; `marks`: its labels and annotations."""
+    metadata = {"name": name, "namespace": "velero", "uid": uid, "resourceVersion": str(rv), **(marks or {})}
+    spec = {"provider": "aws", "objectStorage": {"bucket": bucket, "prefix": "p"}, "accessMode": mode, "default": True}
     body = {"metadata": metadata, "spec": spec, "status": {"phase": phase} if phase else {}}
     return Observed(epoch=1, uid=uid, resource_version=rv, namespace="velero", name=name, object=body, **more)
+
+
+def snapshot_location(uid: str = "s1", rv: int = 5, *, name: str = "default", phase: str | None = None, **more):
+    """A volume snapshot location as the cluster shows it."""
+    metadata = {"name": name, "namespace": "velero", "uid": uid, "resourceVersion": str(rv)}
+    body = {"metadata": metadata, "spec": {"provider": "aws", "config": {"region": "eu"}}}
+    body |= {"status": {"phase": phase}} if phase else {}
+    return Observed(epoch=1, uid=uid, resource_version=rv, namespace="velero", name=name, object=body, **more)
+
+
+_LOCATION_COMMANDS: dict[tuple[str, str], tuple[type, dict[str, Any]]] = {
+    ("location", "apply"): (LocationApply, {"spec": {"provider": "aws", "objectStorage": {"bucket": "b", "prefix": "p"}}}),
+    ("location", "delete"): (LocationDelete, {}),
+    ("snapshotlocation", "apply"): (SnapshotLocationApply, {"spec": {"provider": "aws"}}),
+    ("snapshotlocation", "delete"): (SnapshotLocationDelete, {}),
+}
+
+
+def location_command(noun: str, verb: str, operation: str, *, name: str = "default", **more: Any):
+    model, spec = _LOCATION_COMMANDS[noun, verb]
+    fields = {"operationid": operation, "principal": "anna", "expiresat": NOW + timedelta(hours=1)}
+    message = envelope(noun, verb, model.model_validate({"name": name, **spec, **more}), name=operation, **fields)
+    return COMMAND_ROUTES, subjects.command("eu1", noun, verb, operation), message
+
+
+def location_accepted(noun: str, data: Observed, operation: str):
+    return answer("accepted", Accepted(noun=noun, object=data), operation)
 
 
 def snapshot(uids: list[str], *, rv: int = 100, noun: str = "backup", epoch: int = 1, at: datetime = NOW, **bounds):
@@ -164,21 +206,25 @@ def presence(
     answered: datetime | None = None,
     velero_answered: datetime | None = None,
     velero_problem: str | None = None,
+    instance: str = "i1",
+    cluster: str = "eu1",
+    **more: Any,
 ):
     data = Presence(
         mode="Agent",
-        instance="i1",
+        instance=instance,
+        **more,
         api_server=Answer(answered_at=answered or at),
         velero=Answer(answered_at=velero_answered or at, problem=velero_problem),
     )
-    return EVENT_ROUTES, subjects.presence("eu1"), envelope("presence", "observed", data, name=f"presence/{at}", time=at)
+    message = envelope("presence", "observed", data, cluster=cluster, name=f"presence/{instance}/{at}", time=at)
+    return EVENT_ROUTES, subjects.presence(cluster), message
 
 
-def inventory(at: datetime = NOW, version: str = "v1.35.4"):
-    velero = VeleroInfo(namespace="velero", version="v1.18.3", plugins=["velero.io/aws"])
-    data = Inventory(
-        kubernetes_version=version, velero=velero, namespaces=[NamespaceInfo(name="shop", labels={"a.b/c": "d"})], kinds=[]
-    )
+def inventory(at: datetime = NOW, version: str = "v1.35.4", *, node_agent: bool | None = None, **more: Any):
+    velero = VeleroInfo(namespace="velero", version="v1.18.3", plugins=["velero.io/aws"], node_agent=node_agent)
+    spaces = [NamespaceInfo(name="shop", labels={"a.b/c": "d"})]
+    data = Inventory(kubernetes_version=version, velero=velero, namespaces=spaces, kinds=[], **more)
     return EVENT_ROUTES, subjects.inventory("eu1"), envelope("inventory", "observed", data, name=f"inventory/{at}", time=at)
 
 

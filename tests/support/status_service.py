@@ -26,7 +26,7 @@ from shared.runtime.clock import now
 from shared.runtime.process import Runtime
 from shared.runtime.settings import MongoSettings
 from tests.support.servers import MongoServer, NatsServer
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, stopped
 
 QUICK = Patience(heartbeat=0.3, retries=(0.05, 0.1), probes=(0.05, 0.1, 0.2), grace=1.0)
 
@@ -106,12 +106,7 @@ async def status_service(
     try:
         yield Service(runtime, clock, task)
     finally:
-        task.cancel()
-        _, left = await asyncio.wait({task}, timeout=PATIENCE)
-        if left:
-            for each in asyncio.all_tasks():
-                each.print_stack()
-        assert not left, "a stop must end everything"
+        await stopped(task)
         with contextlib.suppress(asyncio.CancelledError, BaseExceptionGroup):
             await task
 

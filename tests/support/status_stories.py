@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from shared.contracts import ids
-from shared.contracts.events import Cause, Volume
+from shared.contracts.events import Cause, RestoreCounts, Volume
 from tests.support.messages import NOW
 from tests.support.status_messages import (
     STARTED,
@@ -16,20 +16,36 @@ from tests.support.status_messages import (
     deletion,
     deletion_accepted,
     deletion_seen,
+    finished,
     inventory,
     location,
+    location_accepted,
+    location_command,
     measured,
     observed,
     ours,
     presence,
     rejected,
     snapshot,
+    snapshot_location,
 )
+from tests.support.status_restores import (
+    mine,
+    removal_command,
+    restore,
+    restore_accepted,
+    restore_captured,
+    restore_command,
+    restore_measured,
+)
+from tests.support.status_restores import seen as restore_seen
+from tests.support.status_restores import step as told_step
 from tests.support.status_schedules import schedule_seen, velero_schedule
 from tests.support.transcripts import names, transcript
 
 DONE = {"startTimestamp": STARTED, "expiration": "2026-11-23T11:59:00Z"}
 AFTER = timedelta(seconds=5)
+PLACE = {"provider": "aws", "objectStorage": {"bucket": "b"}, "accessMode": "ReadOnly"}
 
 
 def one_life():
@@ -158,6 +174,58 @@ def measurements():
     ]
 
 
+def restores():
+    """Restores: from another cluster, stripped of its labels and deleted; vanished; failed and not deleted in time; refused."""
+    there = {"source": {"id": "b1", "name": "shop", "cluster": "us1"}, "mirror": PLACE}
+    bare, done = restore("r1", 13, "Completed", warnings=1), mine("Completed", 12)
+    other = restore("r2", 20, "InProgress", name="other")
+    failed = mine("Failed", 31, "re3", uid="r3", name="third", failureReason="restarted")
+    return [
+        restore_command(**there),
+        told_step("MirrorLocation", "makes one"),
+        told_step("FindBackup", "waits", at=NOW + AFTER),
+        restore_accepted(mine()),
+        restore_seen(mine("InProgress", 11)),
+        restore_seen(done),
+        restore_seen(bare),
+        restore_measured(done, counts=RestoreCounts(created=3)),
+        restore_captured(),
+        finished("re1"),
+        removal_command(),
+        finished("del1"),
+        snapshot(["r2", "r3"], rv=19, noun="restore", at=NOW + 2 * AFTER),
+        restore_seen(other),
+        restore_measured(restore("r2", 21, "PartiallyFailed", name="other"), sequence=9),
+        snapshot(["r3"], rv=32, noun="restore", at=NOW + 3 * AFTER),
+        restore_command("re3", name="third"),
+        restore_accepted(mine(None, 30, "re3", uid="r3", name="third"), "re3"),
+        restore_seen(failed),
+        removal_command("del3", "re3"),
+        rejected("RestoreNotDeleted", operation="del3"),
+        restore_command("re4", name="fourth"),
+        rejected("BackupGone", operation="re4"),
+    ]
+
+
+def places():
+    """Locations of both kinds that are made, changed and removed, and a cluster that writes into one place twice."""
+    return [
+        location_command("location", "apply", "lo1"),
+        location_accepted("location", location(rv=2, phase=None), "lo1"),
+        observed(location(rv=3), noun="location"),
+        observed(location("l2", 4, name="other"), noun="location"),
+        presence(),
+        location_command("location", "delete", "lo2", name="other"),
+        finished("lo2"),
+        observed(location("l2", 4, name="other", deleted=True), noun="location", at=NOW + AFTER),
+        location_command("snapshotlocation", "apply", "sl1"),
+        location_accepted("snapshotlocation", snapshot_location(), "sl1"),
+        location_command("snapshotlocation", "apply", "sl2"),
+        rejected("LocationChanged", operation="sl2"),
+        snapshot([], noun="snapshotlocation", at=NOW + 2 * AFTER),
+    ]
+
+
 def velero_schedules():
     """Two Schedules of Velero's own, one of which comes back under its name, and the backups that they made."""
     weekly, hourly = {"labels": {"velero.io/schedule-name": "weekly"}}, {"labels": {"velero.io/schedule-name": "hourly"}}
@@ -202,9 +270,9 @@ def told(name):
 
 
 OWN_STORIES = ["one life", "external lives", "refusals", "copied and stripped", "deletions", "former id", "measurements"]
-OWN_STORIES += ["velero schedules"]
+OWN_STORIES += ["velero schedules", "restores", "places"]
 STORIES = {"deletions": deletions, "former id": deleted_by_a_former_id, "measurements": measurements}
-STORIES |= {"velero schedules": velero_schedules}
+STORIES |= {"velero schedules": velero_schedules, "restores": restores, "places": places}
 STORIES |= {"one life": one_life, "external lives": external_lives, "refusals": refusals}
 STORIES |= {"copied and stripped": copied_and_stripped, "wrong clocks": wrong_clocks}
 STORIES |= {name: lambda name=name: told(name) for name in names()}

@@ -18,8 +18,11 @@ def row(desk: Desk, backup_id: str = "op1"):
 
 def shown(desk: Desk, backup_id: str = "op1") -> BackupDetail:
     """A backup as the API would show it, without its history."""
-    stored = row(desk, backup_id)
-    return BackupDetail.read({**from_document(stored["item"]), **from_document(stored["detail"])})
+    return detail_of(BackupDetail, row(desk, backup_id))
+
+
+def detail_of(model, stored):
+    return model.read({**from_document(stored["item"]), **from_document(stored["detail"])})
 
 
 def only(desk: Desk) -> BackupDetail:

@@ -30,6 +30,16 @@ async def eventually(what: str, probe: Callable[[], Any | Awaitable[Any]], timeo
     raise AssertionError(f"{what}: not within {timeout} s (last answer: {answer!r})")
 
 
+async def stopped(task: asyncio.Task[Any]) -> None:
+    """Ask a service to stop, and wait until it has: whatever it was doing, it ends, or every task of it is shown."""
+    task.cancel()
+    _, left = await asyncio.wait({task}, timeout=PATIENCE)
+    if left:
+        for each in asyncio.all_tasks():
+            each.print_stack()
+    assert not left, "a stop must end everything"
+
+
 async def subscribed(connection: Connection) -> None:
     """Wait until the server knows the connection's subscriptions: what is said from now on is heard.
 

@@ -56,9 +56,10 @@ class KubeApi:
         *,
         params: Mapping[str, str] | None = None,
         media_type: str = "application/json",
+        accept: str = "application/json",
         timeout: float = 30,
     ) -> httpx2.Response:
-        headers = {"Content-Type": media_type}
+        headers = {"Content-Type": media_type, "Accept": accept}
         response = self._client.request(method, path, json=body, params=params, headers=headers, timeout=timeout)
         if response.is_error:
             raise ApiError(response)

@@ -12,7 +12,7 @@ from tests.e2e.real.api import Json, KubeApi, velero_path
 from tests.e2e.real.installation import manifest, velero_installation, workload
 from tests.e2e.real.pki import Pki
 from tests.e2e.real.processes import Process, free_port
-from tests.e2e.real.s3 import S3Server
+from tests.e2e.real.s3 import CREDENTIALS, S3Server
 from tests.e2e.real.waiting import eventually
 
 CONTROLLERS = (
@@ -24,6 +24,8 @@ VELERO_PACE = (
     "--store-validation-frequency=5s",
     "--garbage-collection-frequency=10s",
     "--item-operation-sync-frequency=1s",
+    # For so long a finalizer tries to write to what was deleted at the moment of its completion, and all others wait.
+    "--resource-timeout=1m",
     # With one at a time a wake-up is often lost, and the next backup waits a minute in the queue.
     "--concurrent-backups=10",
 )
@@ -215,12 +217,13 @@ class RealCluster:
         )
 
     def _make_velero(self) -> Process:
-        scratch = self.directory / "tmp"
+        scratch, credentials = self.directory / "tmp", self.directory / "credentials"
         scratch.mkdir()
+        credentials.write_text(CREDENTIALS)
         return Process(
             "velero",
             [
-                *(sys.executable, netns.__file__, str(self.port), str(self.s3.port), "--"),
+                *(sys.executable, netns.__file__, str(self.port), *map(str, self.s3.ports), "--"),
                 *(layout.VELERO, "server", "--namespace=velero", "--log-format=json"),
                 f"--kubeconfig={self.directory}/velero.kubeconfig",
                 f"--plugin-dir={layout.PLUGINS}",
@@ -232,9 +235,8 @@ class RealCluster:
                 "VELERO_NAMESPACE": "velero",
                 "AWS_ENDPOINT_URL_EC2": self.s3.url,
                 "AWS_EC2_METADATA_DISABLED": "true",
-                # Velero writes its credential file anew for every use; whoever reads it in that instant finds it empty, and
-                # fails. The environment comes before the file.
-                "AWS_ACCESS_KEY_ID": "leeward",
-                "AWS_SECRET_ACCESS_KEY": "leeward",
+                # Its own credentials, for locations that name none. The file of one that is named it writes anew for every use,
+                # and whoever reads it in that instant finds it empty, and fails.
+                "AWS_SHARED_CREDENTIALS_FILE": str(credentials),
             },
         )

@@ -52,3 +52,4 @@ class Fleet:
         for cluster in self.clusters.values():
             cluster.stop()
         self.s3.kill()
+        self.s3.gate.close()

@@ -3,8 +3,6 @@
 from tests.e2e.real.api import Json
 from tests.e2e.real.s3 import BUCKET, CREDENTIALS, S3Server
 
-CREDENTIAL = {"name": "cloud-credentials", "key": "cloud"}
-
 
 def manifest(kind: str, name: str, version: str = "v1", *, namespace: str = "velero", **fields: object) -> Json:
     """A manifest; an empty namespace is for cluster-scoped kinds."""
@@ -13,13 +11,12 @@ def manifest(kind: str, name: str, version: str = "v1", *, namespace: str = "vel
 
 
 def storage_location(name: str, s3: S3Server, prefix: str, *, access_mode: str = "ReadWrite", default: bool = False) -> Json:
-    """A BackupStorageLocation on the shared bucket."""
+    """A BackupStorageLocation on the shared bucket, for Velero's own credentials."""
     spec = {
         "provider": "aws",
         "objectStorage": {"bucket": BUCKET, **({"prefix": prefix} if prefix else {})},
         "accessMode": access_mode,
         "default": default,
-        "credential": CREDENTIAL,
         "config": {"region": "us-east-1", "s3ForcePathStyle": "true", "s3Url": s3.url},
     }
     return manifest("BackupStorageLocation", name, "velero.io/v1", spec=spec)
@@ -33,10 +30,10 @@ def velero_installation(s3: S3Server, prefix: str) -> list[Json]:
     everything = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
     velero = {"kind": "ServiceAccount", "name": "velero", "namespace": "velero"}
     rbac = "rbac.authorization.k8s.io/v1"
-    snapshots = {"provider": "aws", "config": {"region": "us-east-1"}, "credential": CREDENTIAL}
+    snapshots = {"provider": "aws", "config": {"region": "us-east-1"}}
     return [
         manifest("Namespace", "velero", namespace=""),
-        manifest("Secret", CREDENTIAL["name"], stringData={CREDENTIAL["key"]: CREDENTIALS}),
+        manifest("Secret", "cloud-credentials", stringData={"cloud": CREDENTIALS}),
         manifest("ServiceAccount", "velero"),
         manifest("ClusterRoleBinding", "velero", rbac, namespace="", roleRef=everything, subjects=[velero]),
         # Every Restore reads this Deployment, though nothing runs in it: without it each one ends PartiallyFailed.

@@ -6,27 +6,48 @@ from xml.etree import ElementTree as ET
 import httpx2
 
 from tests.e2e.real import layout
+from tests.e2e.real.gate import Gate
+from tests.e2e.real.pki import Pki
 from tests.e2e.real.processes import Process, free_port
 
-BUCKET = "velero"
-CREDENTIALS = "[default]\naws_access_key_id=leeward\naws_secret_access_key=leeward\n"
-"""Any will do, for the server checks no signature; so a test of wrong credentials needs another server."""
+BUCKET, VAULT = "velero", "vault"
+
+
+def credential_file(identity: str, secret: str) -> str:
+    """A credential file as Velero's plugin reads it."""
+    return f"[default]\naws_access_key_id={identity}\naws_secret_access_key={secret}\n"
+
+
+CREDENTIALS = credential_file("leeward", "leeward")
+"""Any will do for the server itself, which checks no signature; its gate does, and does not let these in."""
 
 
 class S3Server(Process):
-    """moto's S3 (and EC2, for volume snapshots) with one bucket; what it holds goes with the process."""
+    """moto's S3 (and EC2, for volume snapshots) with two buckets; what it holds goes with the process.
+
+    Both can be reached past the gate, by anybody, and through it, with the keys that it lets in.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.pki = Pki(directory / "s3-pki")
+        self.gate = Gate(free_port(), free_port(), self.port, self.pki.pair("apiserver"))
         super().__init__("s3", [layout.MOTO_SERVER, "-H", "127.0.0.1", "-p", str(self.port)], directory)
         headers = {"Authorization": "AWS4-HMAC-SHA256 Credential=leeward/20260101/us-east-1/s3/aws4_request"}
         self._client = httpx2.Client(base_url=self.url, headers=headers, trust_env=False, timeout=30)
 
     def open(self) -> None:
-        """Start the server and make the bucket."""
+        """Start the server with its gate and make the buckets."""
         self.start(lambda: self._client.get("/moto-api/data.json").is_success)
-        self._client.put(f"/{BUCKET}").raise_for_status()
+        self.gate.open()
+        for bucket in (BUCKET, VAULT):
+            self._client.put(f"/{bucket}").raise_for_status()
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where it can be reached."""
+        return self.port, self.gate.port, self.gate.tls_port
 
     def keys(self, prefix: str = "") -> list[str]:
         """Keys that begin with `prefix`, in order."""

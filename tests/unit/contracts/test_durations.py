@@ -33,7 +33,25 @@ def test_a_duration_is_normalised_to_what_go_reads(text, normal):
 
 
 @pytest.mark.parametrize(
-    "text", ["banana", "", "30", "h", "1h 30m", "1w", "d", "1hh", "1e3s", "\u0661h", "-1h", "-30d", "9999999999h"]
+    "text",
+    [
+        "banana",
+        "",
+        "30",
+        "h",
+        "1h 30m",
+        "1w",
+        "d",
+        "1hh",
+        "1h30",
+        "1d12",
+        "72h0",
+        "1e3s",
+        "\u0661h",
+        "-1h",
+        "-30d",
+        "9999999999h",
+    ],
 )
 def test_what_velero_could_not_read_or_would_take_for_expired_is_refused(text):
     with pytest.raises(DurationError):

@@ -109,11 +109,14 @@ def test_a_spec_that_velero_would_misread_is_refused_at_the_field(spec, where):
 
 def test_every_refusal_has_a_rule_and_fills_its_sentence():
     assert set(RULES) == set(Code)
-    words = "cluster name names location locations message provider deadline field kind kinds phase owner since schedule at"
+    words = (
+        "cluster name names namespaces location locations message provider deadline field kind kinds phase owner owners "
+        "since schedule at reason patience users"
+    )
     facts = dict.fromkeys(words.split(), "X")
     for code in Code:
         told = refusal(code, **facts)
-        assert told.status in {409, 422}
+        assert told.status in {409, 412, 422}
         assert "{" not in told.detail
         assert "{" not in told.pointer
     assert refusal(Code.LOCATION_READ_ONLY, pointer="", location="x").pointer == ""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.causes import MOST, Failure, causes, failure, failures, general, mended, read_results
+from services.executor.artifacts.causes import MOST, Failure, causes, failure, failures, general, mended, read_results
 
 NAMES = st.text(string.ascii_lowercase + string.digits, min_size=3, max_size=20).filter(lambda n: not n.isdigit())
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

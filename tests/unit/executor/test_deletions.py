@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.executor.choices import NotYet, Refused
-from services.executor.deletion import check
+from services.executor.backups.choices import NotYet, Refused
+from services.executor.backups.deletion import check
 from services.executor.manifests import deletion, ids_of, is_of, valid_name
 from shared.contracts import ids
 from shared.contracts.names import ANNOTATION_NAME, LABEL_CLUSTER, LABEL_OPERATION_ID

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.choices import Refused, resolve
+from services.executor.backups.choices import Refused, resolve
 from services.executor.manifests import Resolved, backup, is_of, of_schedule, slot_of
 from shared.contracts import ids
 from tests.support.messages import NIGHTLY, NOW, backup_command, trigger_command

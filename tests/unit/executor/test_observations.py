@@ -6,7 +6,15 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.observations import MAX_ERRORS, MAX_OBJECT_BYTES, MAX_REASON_BYTES, fingerprint, observed, pages, poison
+from services.executor.seeing.observations import (
+    MAX_ERRORS,
+    MAX_OBJECT_BYTES,
+    MAX_REASON_BYTES,
+    fingerprint,
+    observed,
+    pages,
+    poison,
+)
 
 
 def backup(name="b", rv="7", **parts):
@@ -100,3 +108,18 @@ def test_in_a_schedule_of_velero_it_is_the_template_that_can_be_poison():
     assert poison(schedule(ttl="720h")) is None
     assert poison({**schedule(), "spec": "odd"}) is None
     assert poison({**schedule(), "spec": {"ttl": "30d"}}) is None
+
+
+def test_of_a_restore_its_own_durations_count_and_those_of_its_hooks():
+    def restore(**spec):
+        return {**backup(spec=spec), "kind": "Restore"}
+
+    def hooked(**hook):
+        return restore(hooks={"resources": [{"name": "h", "postHooks": [hook]}]})
+
+    assert poison(restore(itemOperationTimeout="3d")).object == "Restore/b"
+    assert "hook" in poison(hooked(exec={"command": ["x"], "execTimeout": "1d"})).message
+    assert "hook" in poison(hooked(exec={"command": ["x"], "waitTimeout": "soon"})).message
+    assert "hook" in poison(hooked(init={"timeout": "1d"})).message
+    assert poison(hooked(exec={"execTimeout": "5m", "waitTimeout": "1h"}, init={"timeout": "1m"})) is None
+    assert poison(restore(itemOperationTimeout="4h", ttl="30d")) is None

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 
-from services.executor.inventory import fitting
 from services.executor.kube import Listed
-from services.executor.observing import Observer
-from services.executor.presence import some
+from services.executor.seeing.inventory import fitting
+from services.executor.seeing.observing import Observer
+from services.executor.seeing.presence import some
 from shared.contracts.events import Inventory, KindInfo, NamespaceInfo, Problem, VeleroInfo
 from tests.support.messages import NOW
 

@@ -4,7 +4,7 @@ from time import process_time
 
 import pytest
 
-from services.executor.policies import Policy, read
+from services.executor.backups.policies import Policy, read
 
 GOOD = """
 version: v1

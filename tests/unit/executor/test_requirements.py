@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.executor.choices import Refused
+from services.executor.backups.choices import Refused
+from services.executor.backups.policies import Policy
+from services.executor.backups.requirements import Around, judge, kinds_needed, wants_node_agent
 from services.executor.kinds import Kinds
-from services.executor.policies import Policy
-from services.executor.requirements import Around, judge, kinds_needed, wants_node_agent
 from shared.contracts.events import Answer, KindInfo
 from tests.support.messages import NOW, backup_command
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from services.executor.choices import Refused
+from services.executor.backups.choices import Refused
+from services.executor.backups.triggering import check
 from services.executor.manifests import Resolved, backup
-from services.executor.triggering import check
 from shared.contracts.commands import Origin
 from tests.support.messages import NIGHTLY, NOW, backup_command, trigger_command
 

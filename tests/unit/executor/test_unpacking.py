@@ -5,7 +5,7 @@ import gzip
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.unpacking import Unpacked
+from services.executor.artifacts.unpacking import Unpacked
 
 
 def fed(packed, size, most=1000, **more):

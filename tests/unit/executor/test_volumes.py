@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.executor.volumes import MOST, MOST_BYTES, failed, fitting, volume_bytes, volumes
+from services.executor.artifacts.volumes import MOST, MOST_BYTES, failed, fitting, volume_bytes, volumes
 from shared.contracts.events import Volume
 
 PLACE = {"pvcName": "data", "pvcNamespace": "shop", "pvName": "pv-1"}

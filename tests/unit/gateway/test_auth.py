@@ -6,8 +6,8 @@ import pytest
 
 from services.gateway.__main__ import command, make_token
 from services.gateway.auth import Principal, Role, Tokens, TokensFileError, add_token, hash_of, read_entries
-from services.gateway.edge import is_loopback_host
 from services.gateway.settings import GatewayHttp, Settings
+from services.gateway.web.edge import is_loopback_host
 from shared.runtime.health import Dependency
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from services.gateway.deleting import objection
+from services.gateway.backups.deleting import objection
 from tests.support.gateway import backup_item
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.gateway import departures
-from services.gateway.changes import deleted
+from services.gateway.schedules import departures
+from services.gateway.schedules.changes import deleted
 from shared.contracts.documents import Collection, to_document
 from shared.contracts.ids import schedule_deletion_id, slot_operation_id
 from shared.contracts.phases import BackupStatus, OperationState

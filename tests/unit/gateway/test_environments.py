@@ -1,7 +1,7 @@
 import pytest
 from pydantic import TypeAdapter
 
-from services.gateway.environments import Held, preview
+from services.gateway.clusters.environments import Held, preview
 from services.gateway.reading import inventory
 from shared.contracts.backupspec import LabelSelector
 from shared.contracts.scopes import Scope

@@ -5,7 +5,11 @@ import itertools
 import pytest
 
 from services.gateway import store as gateway
-from services.gateway.queries import BACKUPS, LOCATIONS, NAMED, SCHEDULES, BackupQuery, LocationQuery, ScheduleQuery, plan
+from services.gateway.backups.queries import BACKUPS, NAMED, BackupQuery
+from services.gateway.listing.queries import plan
+from services.gateway.locations.queries import LOCATIONS, LocationQuery
+from services.gateway.restores.queries import RESTORES, RestoreQuery
+from services.gateway.schedules.queries import SCHEDULES, ScheduleQuery
 from services.status import store as status
 from services.status.indexes import INDEXES
 from services.status.ports import Maker
@@ -182,3 +186,41 @@ def test_a_list_of_locations_needs_no_sorting():
     for cluster in ([], ["eu1"]):
         page = plan(LOCATIONS, LocationQuery(cluster=cluster))
         assert any(serves(keys, page.filter, page.sort) for keys in keys_of(Collection.LOCATIONS))
+
+
+def test_a_list_of_snapshot_locations_needs_no_sorting_either():
+    for cluster in ([], ["eu1"]):
+        page = plan(LOCATIONS, LocationQuery(cluster=cluster))
+        assert any(serves(keys, page.filter, page.sort) for keys in keys_of(Collection.SNAPSHOT_LOCATIONS))
+
+
+RESTORE_QUERIES = [
+    {},
+    *({"sort": f"{way}{name}"} for name in RESTORES.sorts for way in ("", "-")),
+    *({name: ["eu1"]} for name in ("cluster", "backup", "schedule")),
+    *({"status": [status]} for status in ("Failed", "Deleted")),
+    {"outcome": ["Failed"]},
+    *({"createdBy": [who]} for who in ("anna", "External")),
+    {"label": ["team=shop"]},
+    {"createdAfter": "2026-02-01T00:00:00Z"},
+]
+
+
+@pytest.mark.parametrize("parameters", RESTORE_QUERIES)
+def test_a_list_of_restores_is_sorted_by_an_index_whatever_it_is_filtered_by(parameters):
+    page = plan(RESTORES, RestoreQuery.model_validate(parameters))
+    for run in page.runs:
+        for query in run.get("$or", [run]):
+            assert any(serves(keys, query, page.sort) for keys in keys_of(Collection.RESTORES)), query
+
+
+def test_every_index_of_restores_is_asked_for():
+    asked = {"aliases"}
+    for parameters in RESTORE_QUERIES:
+        page = plan(RESTORES, RestoreQuery.model_validate(parameters))
+        for query in (q for run in page.runs for q in run.get("$or", [run])):
+            equal, _ = parts(query)
+            asked |= equal | {page.sort[0][0]}
+    keys = keys_of(Collection.RESTORES)
+    assert {key for each in keys for key in each} <= asked | {"recheckAt", "unannounced.at", "item.createdAt", "_id"}
+    assert [(a, b) for a, b in itertools.permutations(keys, 2) if b[: len(a)] == a] == []

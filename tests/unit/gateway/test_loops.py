@@ -9,10 +9,10 @@ from starlette.responses import PlainTextResponse
 from structlog.testing import capture_logs
 
 from services.gateway import __main__ as gateway
-from services.gateway.edge import Edge
 from services.gateway.fleet import Fleet
 from services.gateway.store import Store
 from services.gateway.waiting import Event, Feed, Interest
+from services.gateway.web.edge import Edge
 from shared.messaging.outcomes import Unavailable
 from shared.runtime.health import Dependency
 from tests.support.gateway import NOW, cluster_document, operation_item

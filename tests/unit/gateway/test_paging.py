@@ -10,10 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.gateway import conditions, paging, queries
-from services.gateway.paging import CursorError, Order, Position
-from services.gateway.queries import BACKUPS, BackupQuery, LocationQuery, PageQuery, SortError, plan
-from services.gateway.slices import slice_of
+from services.gateway.backups.queries import BACKUPS, BackupQuery
+from services.gateway.listing import conditions, filters, paging
+from services.gateway.listing.filters import PageQuery
+from services.gateway.listing.paging import CursorError, Order, Position
+from services.gateway.listing.queries import SortError, parse_sort, plan
+from services.gateway.listing.slices import slice_of
+from services.gateway.locations.queries import LOCATIONS, LocationQuery
 
 
 def value_at(document, path):
@@ -209,13 +212,13 @@ def test_a_cursor_holds_for_its_own_sort_and_filters_and_for_any_limit():
 
 def test_a_cursor_of_one_list_is_none_of_another():
     with pytest.raises(CursorError):
-        plan(queries.LOCATIONS, LocationQuery(sort="name", cursor=cursor_of(BackupQuery(sort="name"))))
+        plan(LOCATIONS, LocationQuery(sort="name", cursor=cursor_of(BackupQuery(sort="name"))))
 
 
 @pytest.mark.parametrize("sort", ["nothing", "name,", "", "-", "--name", "name,-name", "item.name"])
 def test_a_sort_by_something_else_is_refused(sort):
     with pytest.raises(SortError):
-        queries.parse_sort(BACKUPS, sort)
+        parse_sort(BACKUPS, sort)
 
 
 @pytest.mark.parametrize("sort", ["cluster,-name", "-createdAt", "createdAt", "-size"])
@@ -250,7 +253,7 @@ def test_filters_are_flat_and_the_deleted_are_looked_for_only_where_they_are_ask
 
 
 def test_locations_have_no_status_that_lies_elsewhere():
-    assert plan(queries.LOCATIONS, LocationQuery(status=["Pending"])).filter == {"listed": True, "item.status": "Pending"}
+    assert plan(LOCATIONS, LocationQuery(status=["Pending"])).filter == {"listed": True, "item.status": "Pending"}
 
 
 @given(
@@ -293,11 +296,11 @@ def test_a_list_is_counted_once_however_many_pages_of_it_are_read():
     ("text", "pattern"), [("s", "^s"), ("sh", "^sh"), ("sho", "sho"), ("SHOP", "shop"), ("a.*b", r"a\.\*b"), (".", r"^\.")]
 )
 def test_a_search_is_a_prefix_below_three_characters_and_never_a_pattern(text, pattern):
-    assert queries.by_name(text) == [{"item.name": {"$regex": pattern}}]
+    assert filters.by_name(text) == [{"item.name": {"$regex": pattern}}]
 
 
 def test_labels_are_filtered_by_pair_or_by_name():
-    assert queries.by_label(["team=shop", "tier", "note="]) == [
+    assert filters.by_label(["team=shop", "tier", "note="]) == [
         {"item.labels": {"$elemMatch": {"k": "team", "v": "shop"}}},
         {"item.labels": {"$elemMatch": {"k": "tier"}}},
         {"item.labels": {"$elemMatch": {"k": "note", "v": ""}}},
@@ -305,7 +308,7 @@ def test_labels_are_filtered_by_pair_or_by_name():
 
 
 def test_creators_are_filtered_by_kind_name_or_both():
-    assert queries.by_creator(["Schedule", "anna", "User/eve", "team/a", "User/eve", "External"]) == [
+    assert filters.by_creator(["Schedule", "anna", "User/eve", "team/a", "User/eve", "External"]) == [
         {"item.createdBy.kind": {"$in": ["Schedule", "External"]}},
         {"item.createdBy.name": {"$in": ["anna", "team/a"]}},
         {"item.createdBy.name": "eve", "item.createdBy.kind": "User"},

@@ -3,8 +3,8 @@ import json
 import pytest
 from starlette.requests import Request
 
-from services.gateway.problems import PROBLEMS, ProblemError, page
 from services.gateway.submitting import idempotency_key, preference
+from services.gateway.web.problems import PROBLEMS, ProblemError, page
 from shared.contracts.refusals import RULES
 
 
@@ -31,8 +31,8 @@ def test_half_a_surrogate_in_a_detail_does_not_break_the_answer():
     assert json.loads(ProblemError("not-found", "a\ud800b").response().body)["detail"] == "a?b"
 
 
-def test_refusals_come_as_conflicts_or_as_requests_that_cannot_be_followed():
-    assert {rule.status for rule in RULES.values()} == {409, 422}
+def test_refusals_come_as_conflicts_as_overtaken_or_as_requests_that_cannot_be_followed():
+    assert {rule.status for rule in RULES.values()} == {409, 412, 422}
 
 
 def request_with(**headers):

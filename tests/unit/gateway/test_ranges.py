@@ -1,6 +1,6 @@
 import pytest
 
-from services.gateway.ranges import BeyondTheEndError, quoted, still_holds, wanted
+from services.gateway.artifacts.ranges import BeyondTheEndError, quoted, still_holds, wanted
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.gateway import reading
-from services.gateway.environments import environment
+from services.gateway.clusters.environments import environment
 from services.gateway.reading import UnreadableError
 from shared.contracts.backupspec import LabelRequirement, LabelSelector
-from shared.contracts.views import BackupItem
+from shared.contracts.documents import to_document
+from shared.contracts.events import SealingKey
+from shared.contracts.locationspec import spec_digest
+from shared.contracts.views import BackupItem, LocationItem
 from tests.support.gateway import NOW, backup_document, backup_item, cluster_document
 
 
@@ -96,3 +101,35 @@ def test_a_clusters_own_selectors_decide():
     assert environment({"tier": "1"}, production, other) == "Production"
     assert environment({"tier": "1", "old": ""}, production, other) is None
     assert environment({}, production, other) == "NonProduction"
+
+
+@pytest.mark.parametrize(
+    "odd", [None, {}, {"inventory": 3}, {"inventory": {"sealingKey": None}}, {"inventory": {"sealingKey": {}}}]
+)
+def test_a_cluster_that_has_told_no_key_has_none(odd):
+    assert reading.sealing_key(odd) is None
+
+
+@given(st.binary(max_size=40))
+def test_a_key_is_read_as_it_was_told(public):
+    key = SealingKey(id="k", key=public)
+    assert reading.sealing_key({"inventory": to_document({"sealingKey": key})}) == key
+    assert reading.sealing_key({"inventory": {"sealingKey": key.wire()}}) == key
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=6)
+SPECS = st.fixed_dictionaries(
+    {"provider": TEXT, "objectStorage": st.fixed_dictionaries({"bucket": TEXT}, optional={"prefix": TEXT})},
+    optional={
+        "config": st.dictionaries(TEXT, TEXT, max_size=4),
+        "default": st.booleans(),
+        "credential": st.just({"name": "a"}),
+    },
+)
+
+
+@given(SPECS)
+def test_the_spec_of_a_location_has_one_digest_in_the_cluster_and_in_its_row(spec):
+    """The ETag is made of the row, and compared in the cluster."""
+    item = LocationItem(id="x", name="x", cluster="eu1", namespace="velero", status="Available", spec=spec)
+    assert spec_digest(reading.view(LocationItem, to_document(item)).spec) == spec_digest(spec)

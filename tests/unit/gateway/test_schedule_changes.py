@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.gateway.changes import (
+from services.gateway.schedules.changes import (
     KEPT,
     Change,
     Effect,
@@ -17,8 +17,8 @@ from services.gateway.changes import (
     settings_of,
     skipping,
 )
+from services.gateway.schedules.slots import Fate, fates, first, preview, upcoming
 from services.gateway.schemas import CreateSchedule, PreviewSchedule
-from services.gateway.slots import Fate, fates, first, preview, upcoming
 from services.gateway.validation import InvalidRequestError, merged_schedule
 from shared.contracts.schedules import Decision, Era, Pause, Schedule, Skip
 from shared.cron.expression import CronInvalidError

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.gateway import departing, ticking
+from services.gateway.schedules import departing, ticking
 from shared.contracts import ids
 from shared.contracts.phases import BackupStatus, OperationState, SlotResult
 from shared.contracts.refusals import Code, refusal

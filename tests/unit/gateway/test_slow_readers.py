@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.streaming import PatientStream
+from services.gateway.web.streaming import PatientStream
 from shared.runtime.http import serving
 from shared.runtime.settings import HttpSettings
 from tests.support.waiting import eventually

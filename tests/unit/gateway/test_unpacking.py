@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.unpacking import Gunzip, NotWholeError, Tail, is_gzip
+from services.gateway.artifacts.unpacking import Gunzip, NotWholeError, Tail, is_gzip
 
 
 def unpacked(*pieces):

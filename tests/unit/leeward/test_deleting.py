@@ -2,12 +2,14 @@
 
 import io
 import json
+from datetime import timedelta
 
 import httpx2
 import pytest
 from rich.console import Console
 
-from leeward import deleting, following
+from leeward import fates, following
+from leeward.backups import deleting
 from leeward.client import Client
 from leeward.errors import CliError, Exit
 from leeward.output import Format, Output
@@ -86,7 +88,7 @@ async def test_without_waiting_the_clusters_word_is_enough():
 
 
 async def test_a_cluster_that_is_away_does_it_later(monkeypatch):
-    monkeypatch.setattr(deleting, "_SETTLE", deleting.timedelta(seconds=0.2))
+    monkeypatch.setattr(fates, "_SETTLE", timedelta(seconds=0.2))
     out, error = await delete(Gateway(b1=("Queued", "Queued")), "b1")
     assert "cluster eu1 has not answered yet" in out
     assert error is None

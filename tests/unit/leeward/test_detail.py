@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from leeward import detail
+from leeward.backups import telling as detail
 from leeward.output import Format, Output
 
 CAUSE = "failed to get volumesnapshotclass for storageclass …: no class found"

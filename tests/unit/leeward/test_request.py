@@ -5,9 +5,10 @@ import json
 import pytest
 from pydantic.alias_generators import to_camel
 
+from leeward.backups.form import BACKUP, FIELDS, orders
 from leeward.errors import CliError, Exit
 from leeward.problems import ApiError
-from leeward.request import FIELDS, ValueFormError, body_of, orders, pairs, selector
+from leeward.request import ValueFormError, body_of, pairs, put, selector
 from services.gateway.validation import InvalidRequestError, backup_request
 from shared.contracts.backupspec import BackupSpec
 
@@ -64,7 +65,7 @@ BAD = {
 
 
 def body(base=None, **given):
-    return body_of({"name": "b1", "cluster": "eu1", **given}, base=base)
+    return body_of({"name": "b1", "cluster": "eu1", **given}, BACKUP, base=base)
 
 
 def judged(made):
@@ -140,6 +141,50 @@ def test_a_mistake_is_told_in_what_was_typed(given, words):
     assert problem.told(options, made).words.startswith(words)
 
 
+@pytest.mark.parametrize(
+    ("pointer", "option", "typed"),
+    [
+        ("/storage/config/s3Url", "--storage-config", "s3Url=ftp://x"),
+        ("/spec/config/regio", "--config", "regio=x"),
+        ("/spec/namespaceMapping/shop", "--map", "shop=Shop"),
+    ],
+)
+def test_a_pair_is_told_as_it_was_typed(pointer, option, typed):
+    whole, _, key = pointer.rpartition("/")
+    made = {}
+    put(made, whole, {key: typed.partition("=")[2]})
+    error = ApiError(422, {"type": "x/invalid-request", "errors": [{"pointer": pointer, "detail": "is odd"}]})
+    assert error.told({whole: option}, made).words == f"{option} {typed}: is odd"
+
+
+def test_a_password_in_an_address_is_not_shown_again():
+    made = {"storage": {"config": {"s3Url": "https://anna:MARK0123@s3/"}}}
+    error = ApiError(422, {"type": "x/invalid-request", "errors": [{"pointer": "/storage/config/s3Url", "detail": "is odd"}]})
+    assert error.told({"/storage/config": "--storage-config"}, made).words == "--storage-config s3Url=https://…@s3/: is odd"
+
+
+@pytest.mark.parametrize(
+    ("code", "facts", "hints"),
+    [
+        ("LocationUnknown", {"cluster": "eu1"}, ["`leeward location list --cluster eu1` shows those that exist"]),
+        ("LocationUnknown", {}, ["`leeward location list` shows those that exist"]),
+        ("NamespaceUnknown", {}, []),
+        ("RestoreNameTaken", {"cluster": "eu1"}, []),
+        ("LocationTaken", {}, ["`edit` changes it, or choose another name"]),
+    ],
+)
+def test_advice_leaves_nothing_to_be_filled_in(code, facts, hints):
+    assert ApiError(409, {"type": "x/refused", "code": code, "detail": "no"}).told(facts=facts).hints == hints
+
+
+def test_words_of_the_api_are_told_as_options():
+    said = [{"pointer": "/spec/objectStorage", "detail": "Taken. `allowSharedBucket=true` if it is another storage."}]
+    error = ApiError(409, {"type": "x/refused", "code": "BucketShared", "detail": said[0]["detail"], "errors": said})
+    assert (
+        error.told({"/spec/objectStorage/bucket": "--bucket"}).words == "Taken. --allow-shared-bucket if it is another storage."
+    )
+
+
 def test_the_value_of_an_option_that_is_not_a_pair_is_told_as_it_was_typed():
     made, options = body(resource_policies_configmap="nope")
     errors = [{"pointer": "/spec/resourcePolicy/name", "detail": "is odd"}]
@@ -204,16 +249,16 @@ def test_options_win_over_the_file_and_leave_the_rest_of_it():
         "scope": {"kind": "specific", "namespaces": ["x"]},
         "spec": {"ttl": "1h", "hooks": {}},
     }
-    made, _ = body_of({"cluster": "eu1", "ttl": "2h"}, base=file)
+    made, _ = body_of({"cluster": "eu1", "ttl": "2h"}, BACKUP, base=file)
     assert made == {**file, "cluster": "eu1", "spec": {"ttl": "2h", "hooks": {}}}
     assert file["spec"]["ttl"] == "1h"
-    assert body_of({"namespace": ["y"]}, base=file)[0]["scope"]["namespaces"] == ["y"]
-    assert body_of({"all_namespaces": True}, base=file)[0]["scope"] == {"kind": "all"}
+    assert body_of({"namespace": ["y"]}, BACKUP, base=file)[0]["scope"]["namespaces"] == ["y"]
+    assert body_of({"all_namespaces": True}, BACKUP, base=file)[0]["scope"] == {"kind": "all"}
 
 
 def test_what_no_request_can_do_without_is_asked_for():
     with pytest.raises(CliError, match=r"NAME.*and.*--cluster") as error:
-        body_of({"all_namespaces": True})
+        body_of({"all_namespaces": True}, BACKUP)
     assert error.value.exit_code is Exit.USAGE
 
 

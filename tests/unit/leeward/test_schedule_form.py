@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from leeward.backups.form import FIELDS
 from leeward.errors import CliError, Exit
 from leeward.problems import ApiError
-from leeward.request import FIELDS, at, body_of
+from leeward.request import at, body_of
 from leeward.schedules import form
 from services.gateway.schemas import CreateSchedule, ScheduleSettings
 from services.gateway.validation import InvalidRequestError, checked, merged_schedule
@@ -97,7 +98,7 @@ def test_what_no_schedule_can_do_without_is_asked_for():
 
 def changed(stored, *unset, base=None, **given):
     """The patch, after the gateway has made a schedule of it."""
-    patch, options = form.changes(stored, given, unset, base=base)
+    patch, options = form.CHANGE.of(stored, given, unset, base=base)
     settings = {info.alias for info in ScheduleSettings.model_fields.values()}
     now = judged({key: value for key, value in stored.items() if key in settings}, ScheduleSettings)
     return patch, options, merged_schedule(now, json.dumps(patch).encode())[0]
@@ -108,7 +109,7 @@ def test_only_what_changes_is_sent(stored):
     assert patch == {"cron": "@daily", "skipNext": 2}
     assert options == {"/cron": "--cron", "/template/spec/ttl": "--ttl", "/skipNext": "--skip-next"}
     assert (after.cron, after.skip_next) == ("@daily", 2)
-    assert form.changes(stored, {"cron": "0 2 * * *", "namespace": [], "production": False})[0] == {}
+    assert form.CHANGE.of(stored, {"cron": "0 2 * * *", "namespace": [], "production": False})[0] == {}
 
 
 def test_an_option_replaces_all_that_its_field_says(stored):
@@ -125,7 +126,7 @@ def test_what_is_unset_is_what_it_usually_is(stored):
     assert (after.template.spec.ttl, after.template.labels) == ("720h", {})
     assert options["/template/spec/ttl"] == "--unset ttl"
     with pytest.raises(CliError, match="there is no option --tll of a field"):
-        form.changes(stored, {}, ["tll"])
+        form.CHANGE.of(stored, {}, ["tll"])
 
 
 def test_a_file_changes_what_it_says_and_belongs_to_one_schedule(stored):
@@ -134,4 +135,4 @@ def test_a_file_changes_what_it_says_and_belongs_to_one_schedule(stored):
     assert patch == {"description": "x", "spread": "1m", "template": {"spec": {"ttl": None}}}
     assert (after.template.spec.ttl, after.template.labels) == ("720h", {"team": "shop"})
     with pytest.raises(CliError, match="the file is of cluster us1, the schedule of cluster eu1"):
-        form.changes(stored, {}, base={**file, "cluster": "us1"})
+        form.CHANGE.of(stored, {}, base={**file, "cluster": "us1"})

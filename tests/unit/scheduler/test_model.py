@@ -2,8 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
 from services.scheduler import deciding
 from tests.support.scheduler_walk import Walk, seeded, steps
+
+pytestmark = pytest.mark.thorough
 
 
 async def test_a_random_walk_ends_in_the_ticks_of_the_model(monkeypatch):

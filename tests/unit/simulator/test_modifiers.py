@@ -46,8 +46,6 @@ def test_json_patches(patch, spec):
     [
         {"operation": "remove", "path": "/spec/none"},
         {"operation": "add", "path": "/none/deep", "value": "1"},
-        {"operation": "test", "path": "/spec/replicas", "value": "4"},
-        {"operation": "paint", "path": "/spec/replicas"},
     ],
 )
 def test_a_patch_that_does_not_fit_is_told_and_changes_nothing(patch):
@@ -56,11 +54,27 @@ def test_a_patch_that_does_not_fit_is_told_and_changes_nothing(patch):
     assert len(problems) == 1
 
 
+def test_a_test_that_fails_leaves_the_object_as_it_was_without_a_word():
+    first = {"operation": "replace", "path": "/spec/replicas", "value": "1"}
+    assert patched(first, {"operation": "test", "path": "/spec/replicas", "value": "4"}) == (DOCUMENT, [])
+
+
+def test_a_pattern_that_is_none_is_told_of_each_object_that_it_is_for():
+    rule = {
+        "conditions": {"groupResource": "deployments.apps", "resourceNameRegex": "("},
+        "patches": [{"operation": "remove", "path": "/spec"}],
+    }
+    changed, problems = modify(rules(rule), "deployments.apps", DOCUMENT)
+    assert (changed, len(problems)) == (DOCUMENT, 1)
+    assert modify(rules(rule), "pods", DOCUMENT) == (DOCUMENT, [])
+
+
 @pytest.mark.parametrize(
     ("conditions", "concerned"),
     [
         ({}, True),
         ({"groupResource": "*"}, True),
+        ({"groupResource": "*.apps"}, True),
         ({"groupResource": "pods"}, False),
         ({"resourceNameRegex": "^w.b$"}, True),
         ({"resourceNameRegex": "^x"}, False),
@@ -87,7 +101,9 @@ def test_conditions(conditions, concerned):
         lambda: rules(version="v2"),
         lambda: rules(keys=2),
         lambda: rules({"patches": []}),
-        lambda: rules({"conditions": {"groupResource": "pods", "resourceNameRegex": "("}}),
+        lambda: rules({"conditions": {"groupResource": "pods"}, "patches": [{"operation": "paint", "path": "/a"}]}),
+        lambda: rules({"conditions": {"groupResource": "pods", "moon": "full"}}),
+        rules,
         lambda: read_rules({"metadata": {"name": "rules"}, "data": {"a": "{"}}),
         lambda: read_rules({"metadata": {"name": "rules"}, "data": {"a": "text"}}),
     ],

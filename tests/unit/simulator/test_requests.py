@@ -6,7 +6,7 @@ from simulator.__main__ import namespaces
 from simulator.errors import ApiError
 from simulator.fleet import merge_kubeconfigs
 from simulator.kinds import default_kinds
-from simulator.requests import read_token, target, verb, write_token
+from simulator.requests import form, read_token, target, verb, write_token
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,31 @@ def test_several_clusters_share_one_kubeconfig():
     configs = [{"current-context": name, **{part: [name] for part in ("clusters", "users", "contexts")}} for name in "ab"]
     merged = merge_kubeconfigs(configs)
     assert (merged["current-context"], merged["contexts"]) == ("a", ["a", "b"])
+
+
+ALONE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("", "whole"),
+        ("*/*", "whole"),
+        ("application/json", "whole"),
+        (ALONE, "metadata"),
+        ("application/json; as=PartialObjectMetadata; g=meta.k8s.io; v=v1", "metadata"),
+        (f"{ALONE},application/json", "metadata"),
+        (f"application/json,{ALONE}", "whole"),
+        ("application/json;as=Table;g=meta.k8s.io;v=v1,application/json", "whole"),
+        ("application/vnd.kubernetes.protobuf,application/json", "whole"),
+    ],
+)
+def test_how_much_of_an_object_a_client_wants(accepted, expected):
+    assert form(accepted) == expected
+
+
+@pytest.mark.parametrize("accepted", ["text/html", "application/json;as=Table;g=meta.k8s.io;v=v1", f"{ALONE}beta1"])
+def test_what_cannot_be_written_is_refused(accepted):
+    with pytest.raises(ApiError, match="only the following media types are accepted") as caught:
+        form(accepted)
+    assert caught.value.code == 406

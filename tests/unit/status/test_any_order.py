@@ -18,6 +18,8 @@ from tests.support.status_memory import Desk, Memory, Speaker, Ticking, alike, d
 from tests.support.status_messages import STARTED, backup, observed, ours
 from tests.support.status_stories import OWN_STORIES, STORIES, external_lives
 
+pytestmark = pytest.mark.thorough
+
 
 async def ending(messages, later=timedelta(hours=1)):
     desk = Desk(clock=Ticking(NOW + later))
@@ -28,7 +30,7 @@ async def ending(messages, later=timedelta(hours=1)):
 
 
 @pytest.mark.parametrize("story", STORIES)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 async def test_any_permutation_and_duplication_of_the_same_events_ends_in_the_same_documents(story, data):
     messages = STORIES[story]()
@@ -148,6 +150,7 @@ class Fuse:
 
 
 STRIDES = dict.fromkeys(OWN_STORIES, 1) | {"deletions": 4, "former id": 3, "measurements": 4, "velero schedules": 4}
+STRIDES |= {"restores": 9, "places": 4, "external lives": 3, "copied and stripped": 3}
 """How many calls lie between two crashes that are tried: a story of many calls takes long."""
 
 

@@ -10,13 +10,14 @@ from services.status.objects import document
 from shared.contracts.documents import from_document, to_document
 from shared.contracts.events import Observed
 from shared.contracts.names import Noun
-from shared.contracts.views import BackupDetail, LocationItem
+from shared.contracts.views import BackupDetail, LocationItem, RestoreDetail, SnapshotLocationItem
 from tests.support.status_memory import Desk
 from tests.support.status_messages import backup, observed, ours
 
 KEYS = ["metadata", "spec", "status", "labels", "annotations", "phase", "storageLocation", "includedNamespaces", "expiration",
         "startTimestamp", "creationTimestamp", "validationErrors", "failureReason", "progress", "errors", "hookStatus",
-        "objectStorage", "accessMode", "matchLabels", "leeward.dev/operation-id", "leeward.dev/cluster", "k", "v", "kv", "$x",
+        "objectStorage", "accessMode", "backupName", "itemsRestored", "matchLabels",
+        "leeward.dev/operation-id", "leeward.dev/cluster", "k", "v", "kv", "$x",
         "a.b", "", "\0"]  # fmt: skip
 ANYTHING = st.recursive(
     st.one_of(
@@ -31,6 +32,12 @@ ANYTHING = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)),
     max_leaves=25,
 )
+MODELS = {
+    "backup": BackupDetail,
+    "restore": RestoreDetail,
+    "location": LocationItem,
+    "snapshotlocation": SnapshotLocationItem,
+}
 OBJECT = st.fixed_dictionaries({}, optional=dict.fromkeys(("metadata", "spec", "status"), ANYTHING))
 
 
@@ -43,15 +50,14 @@ def stored(desk):
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(noun=st.sampled_from(["backup", "location"]), thing=OBJECT)
+@given(noun=st.sampled_from(list(MODELS)), thing=OBJECT)
 async def test_any_object_is_shown_stored_and_announced(noun, thing):
     desk = Desk()
     data = Observed(epoch=1, uid="u1", resource_version=1, namespace="velero", name="odd", object=thing)
     await desk.hear(*observed(data, noun=noun))
     stored(desk)
     ((_, row),) = [(key, row) for key, row in desk.memory.rows.items() if key[0] == noun]
-    model = BackupDetail if noun == "backup" else LocationItem
-    assert model.read({**from_document(row["item"]), **from_document(row.get("detail") or {})}).name == "odd"
+    assert MODELS[noun].read({**from_document(row["item"]), **from_document(row.get("detail") or {})}).name == "odd"
     assert len(desk.speaker.said) == 1
 
 

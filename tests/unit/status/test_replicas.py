@@ -1,6 +1,7 @@
 """Whose a backup is: originals and copies, takeover and return, and backups that were made past Leeward."""
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from services.status.judging import Judge
 from services.status.replicas import Estate, Place, affected, is_replica, place
 from services.status.sweeper import sweep
+from shared.contracts.locationspec import Place as Storage
 from shared.contracts.names import Noun
 from tests.support.messages import NOW
 from tests.support.status_memory import Desk, Memory, Ticking, alike, documents
@@ -15,7 +17,7 @@ from tests.support.status_messages import STARTED, backup, command, location, ob
 from tests.support.status_views import hear, judged, only, shown
 
 PAST = "2026-11-22T11:59:30Z"
-SHARED = ("velero.io/aws", "b", "p")
+SHARED = Storage("aws", "", "b", "p")
 
 
 def at(cluster="eu1", *, mode="ReadWrite", storage=SHARED, name="default"):
@@ -37,8 +39,8 @@ THEIRS = at("us1")
         ("us1", at(), estate(THEIRS, registered=()), False),
         ("us1", at(mode="ReadOnly"), estate(registered=()), True),
         ("us1", at(), estate(at("us1", mode="ReadOnly")), False),
-        ("us1", at(), estate(at("us1", storage=("velero.io/aws", "b", "other"))), False),
-        ("us1", at(), estate(at("us1", storage=("velero.io/gcp", "b", "p"))), False),
+        ("us1", at(), estate(at("us1", storage=replace(SHARED, prefix="other"))), False),
+        ("us1", at(), estate(at("us1", storage=replace(SHARED, provider="gcp"))), False),
         ("us1", at(), estate(at("ap1"), registered=("us1", "ap1")), False),
         ("us1", at(storage=None), estate(at("us1", storage=None)), True),
         ("us1", None, estate(registered=()), True),
@@ -54,10 +56,13 @@ def test_the_rule(owner, here, known, copy):
 @pytest.mark.parametrize(
     ("facts", "storage"),
     [
-        ({}, ("velero.io/aws", "b", "p")),
-        ({"provider": "velero.io/aws"}, ("velero.io/aws", "b", "p")),
-        ({"prefix": "/p/"}, ("velero.io/aws", "b", "p")),
-        ({"prefix": None}, ("velero.io/aws", "b", "")),
+        ({}, SHARED),
+        ({"provider": "velero.io/aws"}, SHARED),
+        ({"prefix": "/p/"}, SHARED),
+        ({"prefix": None}, replace(SHARED, prefix="")),
+        ({"provider": "velero.io/disks"}, replace(SHARED, provider="disks")),
+        ({"spec": {"config": {"storageAccount": "a"}}}, SHARED),
+        ({"provider": "azure", "spec": {"config": {"storageAccount": "a"}}}, Storage("azure", "a", "b", "p")),
         ({"bucket": None}, None),
     ],
 )
@@ -72,7 +77,7 @@ def test_a_location_that_is_gone_is_nobody_s():
 
 
 def test_only_what_a_change_can_touch_is_judged_anew():
-    here, theirs, far = at(), at("us1"), at("ap1", storage=("velero.io/aws", "far", ""))
+    here, theirs, far = at(), at("us1"), at("ap1", storage=replace(SHARED, bucket="far"))
     before = estate(here, theirs, far)
     assert affected(None, before) == {here, theirs, far}
     assert affected(before, before) == set()

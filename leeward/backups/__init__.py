@@ -1,0 +1,1 @@
+"""`leeward backup`: what is kept of clusters, so that it can come back. Start reading at `commands`."""

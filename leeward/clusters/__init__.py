@@ -1,0 +1,1 @@
+"""`leeward cluster`: the clusters that Leeward looks after."""

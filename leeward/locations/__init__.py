@@ -1,0 +1,1 @@
+"""`leeward location` and `leeward snapshot-location`: where backups and snapshots are kept. Both by the same commands."""

@@ -1,0 +1,1 @@
+"""`leeward restore`: what was backed up is brought back, into the same cluster or another one."""

@@ -1,0 +1,1 @@
+"""What a cluster is asked for with backups: making one, deleting one, a slot of a schedule."""

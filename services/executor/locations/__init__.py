@@ -1,0 +1,1 @@
+"""What a cluster is asked for with locations and their credentials."""

@@ -1,0 +1,1 @@
+"""What lies in the storage beside a backup or a restore, read through its cluster."""

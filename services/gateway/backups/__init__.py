@@ -1,0 +1,1 @@
+"""`/backups`: asked for, looked at, deleted."""

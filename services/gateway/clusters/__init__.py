@@ -1,0 +1,1 @@
+"""`/clusters`: registered, looked at, joined."""

@@ -1,0 +1,1 @@
+"""`/restores`: what one would meet, asked for, looked at, deleted."""

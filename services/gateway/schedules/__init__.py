@@ -1,0 +1,1 @@
+"""`/schedules`: written, looked at with their slots, and seen off."""
