@@ -23,6 +23,7 @@ from shared.runtime.process import Runtime
 from simulator.api import Manner
 from simulator.cluster import SimulatedCluster
 from tests.support.messages import backup_command, delete_command, trigger_command
+from tests.support.servers import free_port
 from tests.support.timing import PATIENT, TIMING
 from tests.support.waiting import PATIENCE
 
@@ -139,7 +140,8 @@ class World:
     publishers: dict[str, Publisher] = field(default_factory=dict)
 
     async def add(self, name: str, **facts: Any) -> SimulatedCluster:
-        cluster = SimulatedCluster(name, namespaces={"shop": {}, "cart": {}}, manner=Manner(bookmark_interval=0.5), **facts)
+        manner = Manner(bookmark_interval=0.5)
+        cluster = SimulatedCluster(name, namespaces={"shop": {}, "cart": {}}, manner=manner, port=free_port(), **facts)
         await cluster.start()
         cluster.store.create("backupstoragelocations", location())
         cluster.write_kubeconfig(self.directory / f"{name}.yaml")

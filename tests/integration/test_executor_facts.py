@@ -60,7 +60,7 @@ async def test_kinds_that_are_not_there_are_told_until_they_come(world, gone, co
     async with world.executor():
         await eventually("told", lambda: code in problems(world))
         cluster.store.kinds = default_kinds()
-        await eventually("no problem any more", lambda: problems(world) == [], timeout=30)
+        await eventually("no problem any more", lambda: problems(world) == [])
 
 
 @pytest.mark.parametrize(

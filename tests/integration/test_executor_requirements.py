@@ -7,6 +7,7 @@ import yaml
 
 from services.executor.backups.requirements import NODE_AGENT_LABELS
 from services.executor.cluster import WATCHED
+from services.executor.locations.sealing import HOLDER
 from shared.contracts.commands import BackupCreate
 from shared.contracts.locationspec import spec_digest
 from shared.contracts.selectors import Environments
@@ -231,17 +232,23 @@ async def test_a_field_that_an_older_velero_does_not_know_is_refused_by_its_name
 
 async def test_an_ordinary_backup_costs_no_request_more_than_it_needs(world):
     cluster = await world.add("eu1")
+    place = "/apis/velero.io/v1/namespaces/velero"
+
+    def listed():
+        return sum((c.method, c.path, c.watch) == ("GET", f"{place}/backups", False) for c in cluster.faults.calls)
+
     async with world.executor(rhythm=SLEEPY):
         await eventually(
             "settled", lambda: world.heard.of("inventory") and all(world.heard.of(n, "snapshot") for n in WATCHED.values())
         )
+        await eventually("seen and swept", lambda: listed() >= 2)
         cluster.faults.calls.clear()
         await world.ask("op1", includedResources=["pods"], excludedResources=["deploy"])
         await eventually("accepted", lambda: world.answers("op1") == ["accepted"])
         asked = {(c.method, c.path) for c in cluster.faults.calls if "serverstatus" not in c.path and not c.watch}
-    place = "/apis/velero.io/v1/namespaces/velero"
-    rhythm = {("GET", "/version"), ("GET", "/api/v1/namespaces")}
-    assert asked - rhythm == {
+    # What is looked at every other second while no Velero answers.
+    looked = ("/version", "/api/v1/namespaces", "/api/v1/namespaces/velero/pods", f"/api/v1/namespaces/velero/secrets/{HOLDER}")
+    assert asked - {("GET", path) for path in looked} == {
         ("GET", f"{place}/backups/shop"),
         ("GET", f"{place}/backupstoragelocations"),
         ("GET", f"{place}/volumesnapshotlocations"),

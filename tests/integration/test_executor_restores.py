@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -104,6 +105,7 @@ def failed(site, phase):
 
 
 def expired(site):
+    site.velero.kill()  # it would collect it
     site.store.patch("backups", "b", {"status": {"expiration": "2020-01-01T00:00:00Z"}}, "velero")
 
 
@@ -295,7 +297,9 @@ async def test_one_that_velero_does_not_let_go_is_said_at_the_deadline(world, si
         await eventually("accepted", lambda: world.answers("op1"))
         site.cloud.faults.down = True
         await eventually("unavailable", lambda: site.phase("backupstoragelocations", "default") == "Unavailable")
-        await ask_to_delete(world, "op2", "op1", expires_in=1)
+        await ask_to_delete(world, "op2", "op1", expires_in=3600)
+        await eventually("begun", lambda: "deletionTimestamp" in site.find("restores", "back")["metadata"])
+    async with world.executor(rhythm=WITH_VELERO, instance="two", ahead=timedelta(hours=2)):
         no = await refused(world, "op2")
         assert no.code == "RestoreNotDeleted"
         assert "default is Unavailable" in no.detail

@@ -267,7 +267,7 @@ async def test_however_many_wait_for_storage_others_get_through(world, monkeypat
     stuck = [await world.trigger(ago(0), schedule=another(f"s{n}")) for n in range(8)]
     healthy = await world.trigger(ago(0), spec={"storageLocation": "other"})
     async with world.executor():
-        await eventually("gets through", lambda: world.answers(healthy) == ["accepted"], timeout=30)
+        await eventually("gets through", lambda: world.answers(healthy) == ["accepted"])
         refused = [op for op in stuck if world.answers(op)]
         assert refused
         assert {code(world, op) for op in refused} == {"LocationUnavailable"}

@@ -155,7 +155,7 @@ async def test_while_the_broker_is_away_nothing_that_happens_is_dropped(world, n
             # Read from the stream: whoever listens may come back later than who speaks.
             with contextlib.suppress(NatsError, TimeoutError):
                 last = await world.admin.stream.get_last_msg(EVENTS, "lw.evt.eu1.backup.observed.*")
-                return decode(last.subject, last.data)[1].data.object["status"]["phase"] == "Completed"
+                return (decode(last.subject, last.data)[1].data.object.get("status") or {}).get("phase") == "Completed"
 
         await eventually("said", kept)
 
@@ -237,7 +237,7 @@ async def test_a_kind_that_may_not_be_watched_is_told_with_the_cure_and_hides_no
         await eventually("others are watched", lambda: named(world, "b"))
         assert world.heard.of("schedule") == []
         cluster.access.tokens["t"] = User("new", (Rule(everything, everything),))
-        await eventually("allowed", lambda: world.heard.of("schedule", "observed"), timeout=30)
+        await eventually("allowed", lambda: world.heard.of("schedule", "observed"))
         await eventually("no problem any more", lambda: not world.heard.of("presence")[-1].data.problems)
 
 

@@ -37,6 +37,7 @@ async def test_a_lease_that_was_renewed_is_given_back_at_once_too(admin, as_user
 
 
 async def test_a_renewal_whose_answer_was_lost_does_not_cost_the_lease(admin, as_user):
+    await ensure(admin.stream, timing=LONG_LEASES)
     connection, working = await as_user("executor"), []
     task = asyncio.create_task(hold(Lease(connection, "executor.eu1", "one", TIMING.lease_ttl), working))
     await eventually("held", lambda: working == ["one"])

@@ -372,20 +372,22 @@ async def test_nobody_erases_other_clusters_keys_by_writing_its_own(nats_server,
 
 async def test_a_lease_has_one_holder_and_another_takes_over_when_it_falls_silent(nats_server, admin, as_user):
     working: list[str] = []
+    ttl = 3 * TIMING.lease_ttl  # who holds it renews it every second or two, also on a machine that is busy
+    await ensure(admin.stream, timing=dataclasses.replace(TIMING, lease_ttl=ttl))
 
     async def work(name):
         working.append(name)
         await asyncio.Event().wait()
 
     def lease(connection, name):
-        return Lease(connection, "executor.eu1", name, TIMING.lease_ttl).work(lambda: work(name))
+        return Lease(connection, "executor.eu1", name, ttl).work(lambda: work(name))
 
     dying = connect(nats_server.settings("executor"), name="dying", dependency=Health().depends_on("nats"))
     first = await dying.__aenter__()
     one = asyncio.create_task(lease(first, "one"))
     await eventually("held", lambda: working == ["one"])
     two = asyncio.create_task(lease(await as_user("cluster-eu1"), "two"))
-    await asyncio.wait({two}, timeout=TIMING.lease_ttl * 1.5)
+    await asyncio.wait({two}, timeout=ttl * 1.5)
     assert working == ["one"], "the second waits while the first renews"
     await first.client.close()  # as if the process were gone: nothing is released
     await eventually("taken over", lambda: working == ["one", "two"])

@@ -18,7 +18,7 @@ from shared.messaging.publisher import Publisher
 from tests.support.scheduler import NOON, World, at, schedule, scheduler, words
 from tests.support.servers import MongoServer
 from tests.support.status_service import database_of
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 NOON_DAILY, ONE_DAILY = "0 12 * * *", "0 13 * * *"
 
@@ -38,7 +38,7 @@ async def tells(world, of, *wanted):
         return [words(tick) for tick in ticks] == list(wanted) and all(tick.published is not False for tick in ticks)
 
     try:
-        await eventually("decided and published", settled, 20)
+        await eventually("decided and published", settled)
     except AssertionError:
         assert await world.told(of) == list(wanted)
         raise
@@ -48,7 +48,7 @@ async def tells(world, of, *wanted):
 
 
 async def ready(service):
-    await eventually("ready", lambda: service.runtime.health.ready, 20)
+    await eventually("ready", lambda: service.runtime.health.ready)
 
 
 @contextlib.asynccontextmanager
@@ -110,7 +110,7 @@ async def test_status_is_told_to_look_at_what_was_decided(nats_server, world, as
     await world.keep(runs, paused)
     world.clock.set("12:00:01")
     async with fired(nats_server, world):
-        await eventually("told of both", lambda: set(heard) == {runs.id, paused.id}, 20)
+        await eventually("told of both", lambda: set(heard) == {runs.id, paused.id})
 
 
 # ---------------------------------------------------------------- what a person does just before a slot
@@ -181,7 +181,7 @@ async def test_a_hint_is_obeyed_at_once(nats_server, world, as_user):
             return await world.told(wanted)
 
         world.clock.set("12:30:01")
-        assert await eventually("decided", told, 20) == ["12:30 Triggered"]
+        assert await eventually("decided", told) == ["12:30 Triggered"]
 
 
 async def test_a_change_without_a_hint_is_found_by_a_rescan(nats_server, world):
@@ -275,7 +275,7 @@ async def test_what_is_broken_delays_nobody(nats_server, world):
             found = [(words(tick), tick.published, tick.reason) for tick in await world.ticks(large)]
             return found == [(f"12:0{minute} Triggered", None, "CommandTooLarge") for minute in range(2)]
 
-        await eventually("what no message can carry is given up", given_up, 20)
+        await eventually("what no message can carry is given up", given_up)
 
 
 # ---------------------------------------------------------------- what goes away, and what dies
@@ -289,7 +289,7 @@ async def test_nats_away_across_slots_loses_none(nats_server, world):
         await tells(world, wanted, "12:00 Triggered")
         await tells(world, all_of_them, "12:00 Triggered")
         nats_server.kill()
-        await eventually("readiness says what is missing", lambda: service.missing == ["nats"], 20)
+        await eventually("readiness says what is missing", lambda: service.missing == ["nats"])
         world.clock.set("12:03:01")
         await asyncio.sleep(0.5)  # it does not decide what it cannot send
         assert await world.told(wanted) == ["12:00 Triggered"]
@@ -313,7 +313,7 @@ async def test_a_database_away_across_slots_loses_none(nats_server, admin, tmp_p
             await tells(world, wanted, "12:00 Triggered")
             server.kill()
             world.clock.set("12:02:01")
-            await eventually("readiness says what is missing", lambda: service.missing == ["mongodb"], 20)
+            await eventually("readiness says what is missing", lambda: service.missing == ["mongodb"])
             server.start()
             await tells(world, wanted, "12:00 Triggered", "12:01 Superseded", "12:02 Triggered")
             await ready(service)
@@ -326,7 +326,7 @@ async def test_a_database_away_across_slots_loses_none(nats_server, admin, tmp_p
 async def test_it_is_not_ready_before_there_is_a_lease_to_hold(nats_server, mongo_server):
     database = database_of(mongo_server)
     async with scheduler(nats_server, database.settings, lambda: NOON) as service:  # nobody has made the buckets
-        await eventually("says so", lambda: "lease" in str(service.runtime.health.report()), 20)
+        await eventually("says so", lambda: "lease" in str(service.runtime.health.report()))
         assert not service.runtime.health.ready
     await database.client.close()
 
@@ -358,7 +358,7 @@ async def test_it_may_die_anywhere_and_the_next_one_goes_on(nats_server, world, 
     monkeypatch.setattr(owner, step, dying)
     async with scheduler(nats_server, world.database.settings, world.clock) as first:
         with pytest.raises(BaseExceptionGroup) as died:
-            await asyncio.wait_for(first.task, 20)
+            await asyncio.wait_for(first.task, PATIENCE)
         assert died.group_contains(Crash)
     async with fired(nats_server, world, instance="s2"):
         await tells(world, wanted, "12:00 Triggered", "12:01 Triggered")
@@ -421,7 +421,7 @@ async def test_what_was_decided_when_it_is_stopped_is_published_before_it_goes(n
     async with scheduler(
         nats_server, world.database.settings, world.clock, publisher=Slow, lease_ttl=60.0, grace=30.0
     ) as service:
-        await asyncio.wait_for(reached.wait(), 20)
+        await asyncio.wait_for(reached.wait(), PATIENCE)
         service.task.cancel()
         await asyncio.sleep(0.1)
         assert not service.task.done()
@@ -448,7 +448,7 @@ async def test_a_command_that_nobody_can_read_holds_up_nobody(nats_server, world
         )
 
     async with fired(nats_server, world):
-        await eventually("all are published", all_published, 20)
+        await eventually("all are published", all_published)
 
 
 async def test_what_another_life_left_unpublished_is_published_from_the_schedule_as_it_is(nats_server, world):
@@ -474,7 +474,7 @@ async def test_a_term_begins_by_ending_what_another_one_has_begun_to_merge(nats_
         return [words(tick) for tick in await world.ticks()] == ["12:00-12:02 Paused 3"]
 
     async with fired(nats_server, world):
-        await eventually("each slot counts once", counted_once, 20)
+        await eventually("each slot counts once", counted_once)
 
 
 # ---------------------------------------------------------------- clocks

@@ -104,9 +104,13 @@ async def test_an_expired_backup_is_collected_and_its_copy_says_why_it_is_not(si
 
 
 async def test_the_end_of_an_expired_backup_shows_what_that_of_a_real_one_showed(sites):
-    site = await sites(gc_frequency=60.0)
+    site = await sites(gc_frequency=100_000.0)
     site.backup("b-ttl", ttl="1s")
+    expiration = (await site.until("b-ttl", "Completed"))["status"]["expiration"]
+    await eventually("it has expired", lambda: site.store.timestamp() > expiration)
     requests = site.store.watch("deletebackuprequests", "velero")
+    site.velero.kill()
+    await site.velero.start()  # the first tick comes at once
     await site.until_gone("backups", "b-ttl")
     recorded = of_object("03-ttl-gc", "b-ttl")
     steps = [(event.type, phase_of(event.object), sorted(event.object["spec"])) for event in site.seen("b-ttl")[-4:]]

@@ -19,7 +19,7 @@ from tests.support.status_restores import (
     seen,
     step,
 )
-from tests.support.status_service import announced_in_full, database_of, publish, status_service
+from tests.support.status_service import announced_in_full, database_of, drained, publish, status_service
 from tests.support.status_stories import PLACE
 from tests.support.status_views import hear, judged
 from tests.support.waiting import eventually
@@ -71,6 +71,7 @@ async def test_a_restore_from_another_cluster_from_the_request_to_its_deletion(n
             return [status for _, status in said] == ["Restoring", "Completed", "Deleting", "Deleted"]
 
         await eventually("every change of the restore is told", all_said)
+        await eventually("and kept", lambda: drained(admin))
     kept = [each["to"] async for each in database[Collection.TRANSITIONS].find({"backupId": "re1"})]
     assert {"Completed", "Restoring", "Deleting", "Deleted"} <= set(kept)
 

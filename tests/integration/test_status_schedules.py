@@ -18,6 +18,7 @@ from tests.support.status_service import (
     announced,
     announced_in_full,
     database_of,
+    drained,
     dying,
     publish,
     status_service,
@@ -48,26 +49,26 @@ async def hinted(as_user, schedule_id=SCHEDULE):
     await hint(Publisher(await as_user("gateway")), "/test", schedule_id, "eu1", clock.now)
 
 
-async def shows(database, status, row_id=SCHEDULE, reasons=None, timeout=20.0):
+async def shows(database, status, row_id=SCHEDULE, reasons=None):
     async def probe():
         item = await database.item(ROWS, row_id)
         return item.get("status") == status and (reasons is None or [reason["code"] for reason in item["reasons"]] == reasons)
 
-    await eventually(f"schedule {row_id} is {status} {reasons or ''}", probe, timeout)
+    await eventually(f"schedule {row_id} is {status} {reasons or ''}", probe)
 
 
 async def feed_shows(admin, statuses, row_id=SCHEDULE):
     async def probe():
         return [status for _, status in await announced(admin, "schedule", row_id)] == statuses
 
-    await eventually(f"{row_id} announced as {statuses}", probe, 20.0)
+    await eventually(f"{row_id} announced as {statuses}", probe)
     await announced_in_full(admin, "schedule", row_id)
 
 
 async def test_a_schedule_from_the_document_to_its_end(nats_server, admin, as_user, database):
     async with status_service(nats_server, database.settings):
         await publish(as_user, *reports(clock.now()))
-        await eventually("online", lambda: database.status(Collection.CLUSTER_STATE, "eu1"), 20.0)
+        await eventually("the cluster is known", lambda: drained(admin))
         await write(database, wanted(at=clock.now()))
         await hinted(as_user)
         await shows(database, "New", reasons=[])
@@ -97,7 +98,7 @@ async def test_a_hint_that_is_lost_is_found_by_the_rescan(nats_server, admin, as
         async def better():
             return (await database.item(ROWS, SCHEDULE)).get("description") == "better"
 
-        await eventually("the second version is shown", better, 20.0)
+        await eventually("the second version is shown", better)
         leaving = again.model_copy(update={"version": 3, "changed_at": clock.now()})
         await write(
             database,
@@ -107,7 +108,7 @@ async def test_a_hint_that_is_lost_is_found_by_the_rescan(nats_server, admin, as
         async def leaves():
             return (await database.item(ROWS, SCHEDULE)).get("deleting") is not None
 
-        await eventually("its deletion is shown", leaves, 20.0)
+        await eventually("its deletion is shown", leaves)
         await database[Collection.SCHEDULES].delete_one({"_id": SCHEDULE})
         await shows(database, "Deleted")
     await write(database, wanted("s2", at=clock.now() - timedelta(days=9)))  # while no status service lives
@@ -124,6 +125,7 @@ async def test_a_location_that_goes_and_comes_back(nats_server, admin, as_user, 
     now = clock.now()
     async with status_service(nats_server, database.settings):
         await publish(as_user, *reports(now))
+        await eventually("the cluster is known", lambda: drained(admin))
         await write(database, wanted(location="default", at=now))
         known = {"name": "default", "provider": "aws", "bucket": "b"}
         await eventually("it knows where it goes", lambda: located(database, known))
@@ -161,8 +163,8 @@ async def test_a_cluster_that_falls_silent_and_speaks_again(nats_server, admin, 
             await publish(as_user, presence(clock.now()))
             return await database.status(ROWS, SCHEDULE) == "New"
 
-        await eventually("valid again", speaks_and_shows, 30.0)
-        await eventually("told", lambda: _said(admin, "New"), 20.0)
+        await eventually("valid again", speaks_and_shows)
+        await eventually("told", lambda: _said(admin, "New"))
         await announced_in_full(admin, "schedule", SCHEDULE)
 
 
@@ -182,7 +184,7 @@ async def test_a_crash_around_an_announcement_neither_loses_nor_repeats_it(nats_
         assert died.group_contains(Crash)
     async with status_service(nats_server, database.settings, instance="s2"):
         await shows(database, "Active")
-        await eventually("told", lambda: _said(admin, "Active"), 20.0)
+        await eventually("told", lambda: _said(admin, "Active"))
         said = [status for _, status in await announced_in_full(admin, "schedule", SCHEDULE)]
         assert said[-2:] == ["New", "Active"]
         assert said.count("Active") == 1

@@ -30,6 +30,7 @@ from tests.support.status_service import (
     announced_in_full,
     database_of,
     dead_letters,
+    drained,
     dying,
     publish,
     status_service,
@@ -88,12 +89,6 @@ async def test_a_backup_from_the_request_to_its_end(nats_server, admin, as_user,
     assert row["statusSeq"] == (await announced(admin, "backup", "op1"))[-1][0]
     kinds = [(t["kind"], t["to"]) async for t in database[Collection.TRANSITIONS].find({"backupId": "op1"}).sort("_id")]
     assert sorted(kinds) == [("Phase", "Completed"), ("Phase", "InProgress"), ("Status", "Completed"), ("Status", "Creating")]
-
-
-async def drained(admin):
-    events = await admin.stream.consumer_info("LW_EVENTS", "status")
-    audit = await admin.stream.consumer_info("LW_COMMANDS", "status-audit")
-    return all(i.num_pending == 0 and i.num_ack_pending == 0 for i in (events, audit))
 
 
 async def test_a_cluster_and_its_locations(nats_server, admin, as_user, database):

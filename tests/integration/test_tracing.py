@@ -19,7 +19,7 @@ from tests.support.gateway import API, running, settings_for
 from tests.support.messages import backup_command
 from tests.support.servers import free_port
 from tests.support.status_service import status_service, stored
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 CALLER = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{CALLER}-00f067aa0ba902b7-01"
@@ -49,7 +49,7 @@ async def test_a_request_is_one_trace_over_gateway_cluster_and_status_to_its_ann
     spans, world, nats_server, mongo_server
 ):
     await world.add("eu1")
-    settings = settings_for(nats_server, mongo_server, wait=10)
+    settings = settings_for(nats_server, mongo_server, wait=PATIENCE)
     async with (
         world.executor(),
         status_service(nats_server, settings.mongo),

@@ -29,6 +29,7 @@ from shared.runtime.clock import now
 from simulator.access import User
 from simulator.cloud import Cloud
 from simulator.controller_manager import furnish_namespace
+from tests.support.servers import free_port
 from tests.support.simulated_velero import QUICK, Site
 from tests.support.timing import PATIENT
 from tests.support.waiting import PATIENCE
@@ -216,7 +217,7 @@ class Pair:
 @contextlib.asynccontextmanager
 async def pair(directory: Path, tokens: Mapping[str, User] | None = None) -> AsyncIterator[Pair]:
     """Two clusters; the first has a backup `b` of its namespace shop, in which three ConfigMaps are. `tokens` of the second."""
-    cloud = Cloud()
+    cloud = Cloud(port=free_port())
     for bucket in ("velero", "other"):
         cloud.make_bucket(bucket)
     async with cloud:

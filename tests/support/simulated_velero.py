@@ -8,6 +8,7 @@ from simulator import SimulatedCluster
 from simulator.cloud import Cloud
 from simulator.velero import Settings, Velero
 from simulator.velero.client import phase_of
+from tests.support.servers import free_port
 from tests.support.waiting import eventually
 
 QUICK = Settings(speed=200.0, lost_wake_ups=0.0)
@@ -29,7 +30,7 @@ class Site:
         self, cloud: Cloud, name: str = "eu1", *, settings: Settings = QUICK, access: str = "", namespaces: tuple[str, ...] = ()
     ) -> None:
         self.cloud = cloud
-        self.cluster = SimulatedCluster(name, namespaces={namespace: {} for namespace in namespaces})
+        self.cluster = SimulatedCluster(name, namespaces={namespace: {} for namespace in namespaces}, port=free_port())
         self.store = self.cluster.store
         self.velero = Velero(self.cluster, cloud, settings)
         location = {"provider": "aws", "objectStorage": {"bucket": "velero"}} | ({"accessMode": access} if access else {})

@@ -7,6 +7,7 @@ from typing import Any
 from simulator.cloud import Cloud
 from simulator.velero import Settings
 from tests.integration.executor_harness import RHYTHM, World
+from tests.support.servers import free_port
 from tests.support.simulated_velero import QUICK, Site
 from tests.support.timing import PATIENT
 
@@ -17,7 +18,7 @@ WITH_VELERO = RHYTHM.model_copy(update={"velero_answers": PATIENT, "inactivity":
 @contextlib.asynccontextmanager
 async def furnished(world: World, name: str = "eu1", *, settings: Settings = QUICK, **more: Any) -> AsyncIterator[Site]:
     """A cluster whose Velero works, reachable for the executor of the world; with one namespace that holds something."""
-    cloud = Cloud()
+    cloud = Cloud(port=free_port())
     cloud.make_bucket("velero")
     site = Site(cloud, name, settings=settings, namespaces=("shop", "cart"), **more)
     site.fill("shop", 3)

@@ -164,6 +164,13 @@ async def announced_in_full(admin: Connection, noun: str, row_id: str) -> list[t
     return [(data.seq, data.to) for data in said]
 
 
+async def drained(admin: Connection) -> bool:
+    """Whether everything that was published has been folded."""
+    events = await admin.stream.consumer_info("LW_EVENTS", "status")
+    audit = await admin.stream.consumer_info("LW_COMMANDS", "status-audit")
+    return all(i.num_pending == 0 and i.num_ack_pending == 0 for i in (events, audit))
+
+
 async def dead_letters(admin: Connection) -> list[Any]:
     last = (await admin.stream.stream_info(DEAD_LETTERS)).state.last_seq
     found = [await admin.stream.get_msg(DEAD_LETTERS, sequence) for sequence in range(1, last + 1)]
