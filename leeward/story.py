@@ -129,8 +129,8 @@ CHAPTERS: Sequence[Chapter] = (
         "eu1 has no way to the backups of us1. It gets one, read-only, until the restore has ended; nothing of that stays.",
         (
             Command("restore create analytics --backup warehouse-weekly --cluster eu1 --wait"),
-            Command("location list --cluster eu1"),
             Command("restore list"),
+            Command("location list --cluster eu1"),
         ),
     ),
     Chapter(

@@ -133,19 +133,22 @@ async def _order(installation: Installation, order: Order) -> None:
 
 
 async def _come(installation: Installation, slot: Slot) -> None:
-    """Wait until the first slot of each schedule was decided, and the backup that it asked for has ended."""
+    """Wait until the first slot of each schedule was decided, those to leave out too, and the backup it asked for has ended."""
     headers = {"Authorization": f"Bearer {installation.token}"}
 
-    async def ask(path: str, **params: str) -> list[dict[str, Any]]:
+    async def ask(path: str, **params: str) -> dict[str, Any]:
         answer = await installation.plan.client.get(f"{installation.url}{API}{path}", params=params, headers=headers)
-        items: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
-        return items
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
+
+    async def over(path: str) -> bool:
+        return not (await ask(path))["skipNext"] and _over((await ask(f"{path}/ticks"))["items"])
 
     try:
         async with asyncio.timeout(_PATIENCE):
-            for item in await ask("/schedules", managedBy="Leeward"):
-                path = f"/schedules/{item['id']}/ticks"
-                while item["name"] in slot.schedules and not _over(await ask(path)):  # noqa: ASYNC110 - others have the answer
+            for item in (await ask("/schedules", managedBy="Leeward"))["items"]:
+                path = f"/schedules/{item['id']}"
+                while item["name"] in slot.schedules and not await over(path):  # noqa: ASYNC110 - others have the answer
                     await asyncio.sleep(_LOOK)
     except (TimeoutError, httpx2.HTTPError) as error:
         raise TaleError(f"no slot came of {', '.join(slot.schedules)}: {type(error).__name__}") from error

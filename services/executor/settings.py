@@ -74,11 +74,13 @@ class Measuring(BaseModel):
 
 
 class Restoring(BaseModel):
-    """How long a restore from another cluster waits at each step, in seconds; for its own end it waits as long as it takes.
+    """How long a restore, above all one from another cluster, waits at each step, in seconds; for its end as long as it takes.
 
     Velero lists a bucket once a minute, and tries a storage location that it cannot use at least twice before that is believed.
     """
 
+    heard: float = 1.0
+    """For Velero to hear of resource modifiers before it hears of their restore, which it would refuse for want of them."""
     available: float = 120.0
     """For Velero to validate the storage location through which the backup is read."""
     settled: float = 15.0

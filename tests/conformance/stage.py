@@ -95,6 +95,10 @@ class Cluster:
         """Create an object of the core group."""
         return self.api.create(of_core(kind, name, namespace, **fields))
 
+    def settle_core(self, plural: str, name: str) -> None:
+        """As `settle`, of an object of the core group in Velero's namespace."""
+        Story(self.api, f"/api/v1/namespaces/{VELERO}/{plural}", name, pace=self.pace).until_still(_A_BREATH)
+
     def get(self, plural: str, name: str) -> Json:
         """One object of Velero's."""
         return self.api.get(velero_path(plural, name))
@@ -129,7 +133,7 @@ class Cluster:
             self.api.patch(f"{path}/{secret}", held)
         else:
             self.create_core("Secret", secret, VELERO, **held)
-        Story(self.api, path, secret, pace=self.pace).until_still(_A_BREATH)
+        self.settle_core("secrets", secret)
         return {"name": secret, "key": "cloud"}
 
     def furnish(self, stem: str, **labels: str) -> str:

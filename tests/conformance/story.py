@@ -20,6 +20,9 @@ that a backup's end should be."""
 _LEAST_BREATH: Final = 0.5
 """Our seconds: what is quick on a quick stage still has to be heard of by a process among others."""
 
+_WATCH: Final = 10
+"""Seconds after which the server is asked to end a watch."""
+
 Holds = Callable[[Json], object]
 
 
@@ -124,8 +127,10 @@ class Story:
         params: dict[str, Any] = {**self._filter, "resourceVersion": self._version, "allowWatchBookmarks": "true"}
         deadline = time.monotonic() + seconds
         try:
-            # The server counts whole seconds, so the time is kept here: by the silence that ends the watch, and at each event.
-            with self._api.watch(self._path, timeout=min(max(seconds, 0.05), 5), **params) as events:
+            # The server ends a watch in good order, with a bookmark 2 s before, so that a long silence never goes on from a
+            # version that it has forgotten. The time is kept here: by the silence that ends the watch, and at each event.
+            silence = min(max(seconds, 0.05), 2 * _WATCH)
+            with self._api.watch(self._path, timeout=silence, timeoutSeconds=str(_WATCH), **params) as events:
                 for event in events:
                     if event["type"] == "ERROR":
                         raise WatchEndedError(event["object"])

@@ -67,6 +67,7 @@ def test_secret_without_keys(fragile: Cluster) -> None:
     """A Secret that holds no credential file is as good as no keys."""
     secret = unique("keyless")
     fragile.create_core("Secret", secret, "velero", stringData={"cloud": "nothing that a plugin could read"})
+    fragile.settle_core("secrets", secret)
     name, status = fragile.assessed({**fragile.hands.locked(prefix=secret), "credential": {"name": secret, "key": "cloud"}})
 
     assert status["phase"] == "Unavailable"
@@ -79,6 +80,7 @@ def test_missing_secret(fragile: Cluster) -> None:
     spec = {**fragile.hands.locked(prefix=secret), "credential": {"name": secret, "key": "cloud"}}
     first, absent = fragile.assessed(spec)
     fragile.create_core("Secret", secret, "velero", stringData={"other": ""})
+    fragile.settle_core("secrets", secret)
     second, empty = fragile.assessed(spec)
     begin, why = 'BackupStorageLocation "{}" is unavailable: ', "unable to get credentials: unable to get key for secret: "
 

@@ -47,6 +47,7 @@ def test_refusals(writer: Cluster, known: str, case: RefusedRestore) -> None:
     with ExitStack() as stack:
         for thing in case.needs:
             stack.enter_context(thing.standing(writer.api, {}))
+            writer.settle_core("configmaps", thing.name)
         restore = writer.restore(unique("refused"), **case.asked(known))
 
     assert restore["status"] == {"phase": "FailedValidation", "validationErrors": list(case.words)}

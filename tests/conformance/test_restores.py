@@ -169,6 +169,7 @@ resourceModifierRules:
 """
     modifier = unique("modifier")
     writer.create_core("ConfigMap", modifier, "velero", data={"rules.yaml": rules})
+    writer.settle_core("configmaps", modifier)
     writer.restore(
         unique("modified"), backupName=backup, namespaceMapping={namespace: f"{namespace}-copy"},
         resourceModifier={"kind": "configmap", "name": modifier},

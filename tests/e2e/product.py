@@ -201,7 +201,7 @@ class Product:
     def get(self, path: str, **params: Any) -> httpx2.Response:
         return httpx2.get(self.url + path, params=params, headers=self._headers(None), timeout=30, **PLAIN)
 
-    def post(self, path: str, body: Any, *, timeout: float = 30, **headers: str) -> httpx2.Response:
+    def post(self, path: str, body: Any, *, timeout: float = 60, **headers: str) -> httpx2.Response:
         return httpx2.post(self.url + path, json=body, headers=self._headers(headers), timeout=timeout, **PLAIN)
 
     def patch(self, path: str, changes: Any, *, timeout: float = 30) -> httpx2.Response:
@@ -259,8 +259,8 @@ class Product:
         return dict(answer.json())
 
     def ask(self, name: str, cluster: str = "eu1", *, namespaces: list[str] | None = None, **more: Any) -> httpx2.Response:
-        """Ask for a backup."""
-        headers = {k: more.pop(k) for k in list(more) if k in {"Prefer", "key"}}
+        """Ask for a backup, with patience for a machine that is busy."""
+        headers = {"Prefer": "wait=25"} | {k: more.pop(k) for k in list(more) if k in {"Prefer", "key"}}
         key = headers.pop("key", None)
         scope = {"kind": "specific", "namespaces": namespaces} if namespaces else {"kind": "all"}
         body = {"name": name, "cluster": cluster, "scope": scope, "spec": {"snapshotVolumes": False}, **more}
@@ -350,7 +350,9 @@ class Listener:
         headers = self.product._headers({"Last-Event-ID": self.last} if self.last else None)
         facts = {"params": self.params, "headers": headers, "timeout": httpx2.Timeout(10, read=40), **PLAIN}
         with httpx2.stream("GET", f"{self.product.url}/events", **facts) as stream:
-            assert stream.status_code == 200
+            if stream.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
+                return  # it has just been started; a client comes back
+            assert stream.status_code == httpx2.codes.OK
             self.connected.set()
             kind, identity, data = "message", None, ""
             for line in stream.iter_lines():

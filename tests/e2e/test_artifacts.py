@@ -75,7 +75,7 @@ def test_the_size_is_what_lies_in_the_bucket(fleet: Fleet, finished: dict) -> No
 def test_a_backup_in_which_a_hook_fails_says_why(product: Product, fleet: Fleet) -> None:
     fleet["eu1"].seed_workload("hooked")
     # A Pending Pod is on no node, so nothing can be run in it.
-    until("a Pod", lambda: fleet["eu1"].api.get("/api/v1/namespaces/hooked/pods")["items"])
+    until("both Pods", lambda: len(fleet["eu1"].api.get("/api/v1/namespaces/hooked/pods")["items"]) == 2)
     backup = product.made("hooked", namespaces=["hooked"], spec={"hooks": FREEZE, "snapshotVolumes": False})
 
     assert (backup["status"], backup["outcome"], backup["phase"]) == ("PartiallyFailed",) * 3

@@ -80,11 +80,11 @@ def test_a_backup_on_a_read_only_location_stays_and_says_why(product: Product, f
 
 def test_an_expired_backup_is_expired_before_and_after_velero_collects_it(product: Product, fleet: Fleet) -> None:
     cluster = fleet["us1"]
-    backup = product.made("short-lived", "us1", namespaces=["default"], spec={"ttl": "15s", "snapshotVolumes": False})
+    backup = product.made("short-lived", "us1", namespaces=["default"], spec={"ttl": "60s", "snapshotVolumes": False})
     assert backup["expiresAt"]
     cluster.stop_velero()  # nobody collects it meanwhile
     try:
-        expired = until("expired", lambda: (b := product.backup(backup["id"]))["status"] == "Expired" and b)
+        expired = until("expired", lambda: (b := product.backup(backup["id"]))["status"] == "Expired" and b, 180)
         assert expired["present"]
         assert expired["outcome"] == "Completed"
         assert exists(fleet, "us1", "short-lived")

@@ -14,6 +14,9 @@ from tests.e2e.real.fleet import Fleet
 from tests.e2e.real.installation import manifest
 from tests.e2e.real.likeness import contents
 
+SELDOM = "5m"
+"""How often a location is validated whose keys Velero is to use: at each use it writes them anew, under who is just reading."""
+
 
 def colour(fleet: Fleet, namespace: str, cluster: str = "eu1") -> str:
     return str(fleet[cluster].api.get(f"/api/v1/namespaces/{namespace}/configmaps/web")["data"]["colour"])
@@ -139,16 +142,16 @@ def test_a_restore_is_deleted_and_what_it_restored_stays(product: Product, fleet
 def vault(product: Product, fleet: Fleet) -> dict[str, Any]:
     """A backup of eu1 in storage that asks for keys: what is in it, and how us1 may ask for it."""
     cluster = fleet["eu1"]
-    body = {"name": "crossing", "spec": place(fleet, "crossing"), "credential": keys(fleet, "crossing", "secret-of-crossing")}
-    made(product, "eu1", body)
+    spec = place(fleet, "crossing", validationFrequency=SELDOM)
+    made(product, "eu1", {"name": "crossing", "spec": spec, "credential": keys(fleet, "crossing", "secret-of-crossing")})
     judged(product, "eu1", "crossing", "Available")
     cluster.seed_workload("crossing", team="shop")
     service = {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}
     door = manifest("Service", "web", namespace="crossing", spec=service)
     door["metadata"]["annotations"] = {"example.com/why": "shop"}
     cluster.api.ensure(door)
-    spec = {"storageLocation": "crossing", "snapshotVolumes": False}
-    backup = product.made("crossing", namespaces=["crossing"], spec=spec, Prefer="wait=25")
+    settings = {"storageLocation": "crossing", "snapshotVolumes": False}
+    backup = product.made("crossing", namespaces=["crossing"], spec=settings, Prefer="wait=25")
     assert backup["outcome"] == "Completed"
     return backup
 
@@ -218,15 +221,15 @@ def test_a_mirror_that_is_not_let_in_says_so_cleans_up_and_can_be_asked_again(
     nothing_left(fleet, restore["id"], "crossing")
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 def test_when_a_cluster_is_lost_another_brings_it_back_through_the_location_that_it_has_and_that_stays(
     product: Product, fleet: Fleet, vault: dict[str, Any]
 ) -> None:
-    spec = place(fleet, "crossing", accessMode="ReadOnly")
+    spec = place(fleet, "crossing", accessMode="ReadOnly", validationFrequency=SELDOM)
     body = {"name": "standing", "spec": spec, "credential": keys(fleet, "us1-stands", "secret-of-standing")}
     made(product, "us1", body)
     judged(product, "us1", "standing", "Available")
-    until("us1 has its copy", lambda: any(row["storageLocation"] == "standing" for row in product.rows("crossing")), 120)
+    until("us1 has its copy", lambda: any(row["storageLocation"] == "standing" for row in product.rows("crossing")), 190)
     asked = {"backup": vault["id"], "cluster": "us1", "spec": {"namespaceMapping": {"crossing": "crossing-standing"}}}
     fleet["eu1"].kill_apiserver()
     try:

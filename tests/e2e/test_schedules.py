@@ -88,6 +88,7 @@ def stories(product: Product, fleet: Fleet) -> Iterator[dict[str, Story]]:
         }
         for story in told.values():
             story.decided(2)
+        until("the second of them was answered, while the first cannot end", lambda: told["overlaps"].ticks()[1]["result"])
     finally:
         fleet["us1"].start_velero()
     yield told
@@ -110,8 +111,13 @@ def test_a_slot_becomes_a_backup_that_velero_knows_by_its_schedule(product: Prod
     assert (story.created["status"], shown["status"]) == ("New", "Active")
     assert shown["lastBackup"]["status"] in {"Creating", "Completed"}
     assert shown["nextRunAt"] > first["from"]
-    names = [each["metadata"]["name"] for each in story.objects(fleet)]
-    assert len(names) == len(set(names)) == len([t for t in story.ticks() if t["decision"] == "Triggered"])
+
+    def once_each() -> bool:  # another slot may come between the two looks
+        triggered = [tick for tick in story.ticks() if tick["decision"] == "Triggered"]
+        names = [each["metadata"]["name"] for each in story.objects(fleet)]
+        return len(names) == len(set(names)) == len(triggered)
+
+    until("one object for each slot", once_each)
 
 
 def test_a_paused_schedule_runs_nothing_but_what_a_person_asks_of_it(product: Product, fleet: Fleet, stories) -> None:
@@ -165,6 +171,7 @@ def test_a_location_that_goes_fails_the_schedule_within_seconds_and_back(product
 
     with product.listening(kind="schedule") as heard:
         cluster.api.delete(path)
+        until("seen", lambda: "passing" not in [each["name"] for each in product.get("/storage-locations").json()["items"]])
         until("failed validation", lambda: story.shown()["status"] == "FailedValidation", 5)
         assert [reason["code"] for reason in story.shown()["reasons"]] == ["LocationUnknown"]
         cluster.api.ensure(place)

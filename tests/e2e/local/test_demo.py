@@ -29,7 +29,7 @@ def test_the_story_is_told_to_its_end_and_nothing_is_left(tmp_path):
         assert all(f"$ leeward {scene.line}\n" in told.stdout for scene in chapter.scenes if isinstance(scene, Command))
     for name, said in (("shop", "Triggered"), ("carts", "Skipped"), ("vault", "LocationUnknown")):
         ticks = told.stdout.partition(f"$ leeward schedule ticks {name}\n")[2].partition("\n\n")[0].splitlines()
-        assert said in ticks[-1], ticks  # the oldest: on a slow machine another minute may have come
+        assert any(said in tick for tick in ticks[1:]), ticks  # on a slow machine another minute may have come
     scheduled = told.stdout.partition("$ leeward schedule list")[2].partition("\n\n")[0]
     assert [line.split()[0] for line in scheduled.splitlines()[1:]][-3:] == ["carts", "shop", "vault"]
     assert "FailedValidation" not in scheduled  # it was mended

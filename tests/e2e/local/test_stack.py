@@ -137,7 +137,7 @@ def test_one_installation_from_its_first_start_through_crashes_to_a_clean_end(st
     # Ctrl-C ends everything in peace.
     began = time.monotonic()
     assert up.stop(signal.SIGINT) == 0, up.said
-    assert time.monotonic() - began < 12
+    assert time.monotonic() - began < 20, "one kind of process after another, each within its 4 s"
     assert "Stopped." in up.said
     assert processes_in(up.data) == {}
     for name in ("gateway", "scheduler", "status", "executor"):

@@ -29,7 +29,7 @@ from tests.support.memory_kube import Ended, MemoryKube
 from tests.support.messages import NOW, restore_command
 
 SPEC = {"provider": "aws", "objectStorage": {"bucket": "b"}}
-LIMITS = Restoring(available=60, settled=15, found=100, failing=90, looked_into=0, cleaned=30)
+LIMITS = Restoring(heard=0, available=60, settled=15, found=100, failing=90, looked_into=0, cleaned=30)
 OWN, OTHER = "leeward-mirror-op1", "leeward-mirror-op2"
 
 
