@@ -1,6 +1,8 @@
 """What a restore from another cluster does when its surroundings change between two looks, and what is swept up after it."""
 
 import asyncio
+import time
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -358,6 +360,21 @@ async def test_restores_that_wait_for_each_others_writes_are_given_up_too(desk):
     for operation in ("op1", "op2"):
         assert "fails at it" in " ".join(desk.stream.details(operation))
         assert desk.stream.data(operation, "rejected").refusal.code == "ClusterFails"
+
+
+async def test_velero_has_a_moment_to_hear_of_rules_before_it_hears_of_their_restore(desk):
+    await reached(desk, **RULES)
+    began, slow = {}, desk.kube.create
+
+    async def create(kind, body):
+        began[kind] = time.monotonic()
+        return await slow(kind, body)
+
+    desk.kube.create = create
+    ports = replace(desk.ports(), restoring=LIMITS.model_copy(update={"heard": 0.2}))
+    with pytest.raises(Retry, match="back"):
+        await cross(ports, command(**RULES))
+    assert began[RESTORES] - began[CONFIG_MAPS] >= 0.2
 
 
 @pytest.mark.parametrize("no", [WEBHOOK, ForbiddenError("denied the request")], ids=["fails", "denies"])
