@@ -28,7 +28,7 @@ from benchmarks.measuring import RESULTS, machine, milliseconds, percentile, sho
 from benchmarks.processes import processor
 from services.gateway.backups.queries import BACKUPS, NAMED, BackupQuery
 from services.gateway.listing.queries import Plan, plan
-from services.status.store import opened
+from services.status.memory.store import opened
 from shared.runtime.settings import MongoSettings
 from tests.e2e.product import until
 

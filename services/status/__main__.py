@@ -7,10 +7,10 @@ from datetime import timedelta
 from services.status.handlers import COMMAND_ROUTES, EVENT_ROUTES, command_key, event_key
 from services.status.heeding import heed_forever
 from services.status.judging import Judge
+from services.status.memory.store import opened
 from services.status.ports import Listening, Ports
 from services.status.rescan import Rescan
 from services.status.settings import Settings
-from services.status.store import opened
 from services.status.sweeper import look_forever, sweep_forever
 from shared.awaiting import until_indexed
 from shared.messaging.connection import NATS, Connection, connect

@@ -12,12 +12,14 @@ from typing import Final
 import structlog
 from prometheus_client import Counter
 
-from services.status import captures, orders, requests
+from services.status import captures
 from services.status.announcer import announce
-from services.status.clusters import SILENCE
-from services.status.locations import is_read_only
+from services.status.clusters.locations import is_read_only
+from services.status.clusters.projection import SILENCE
 from services.status.objects import SHOWN_IN, Record
-from services.status.operations import Learn
+from services.status.operations import orders
+from services.status.operations import projection as operations
+from services.status.operations.answers import Learn
 from services.status.ports import Document, Ports, Verdict
 from services.status.rows import HISTORIES, SHOWS, TOLD, Stored, difference, item_of
 from services.status.sources import VIEWS
@@ -140,7 +142,7 @@ async def refresh(ports: Ports, noun: Noun, row_id: str) -> None:
     if row is None:
         return
     if noun in HISTORIES:
-        made = (row_id,) if requests.ended(noun, row["item"]) else ()
+        made = (row_id,) if operations.ended(noun, row["item"]) else ()
         for operation in dict.fromkeys((*made, *(each["operation"] for each in row.get("deletions") or ()))):
             await fold(ports, Noun.OPERATION, operation)
     if noun is Noun.LOCATION:

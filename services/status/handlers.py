@@ -5,10 +5,11 @@ Whatever a cluster tells is dated by the broker: the clock of an executor may be
 
 from typing import Any, Final
 
-from services.status import clusters, operations
+from services.status.clusters import projection as clusters
 from services.status.fold import capture, learn, miss, observe
 from services.status.objects import SHOWN_IN, measurement, page, record
-from services.status.orders import ORDERS
+from services.status.operations import answers
+from services.status.operations.orders import ORDERS
 from services.status.ports import Ports
 from services.status.rows import Stored
 from services.status.values import in_milliseconds
@@ -57,7 +58,7 @@ async def captured(envelope: Envelope[Captured], delivery: Delivery, ports: Port
 
 async def commanded(envelope: Envelope[Any], _delivery: Delivery, ports: Ports) -> None:
     """Keep who asked for what."""
-    await learn(ports, Noun.OPERATION, _operation(envelope), operations.commanded(envelope))
+    await learn(ports, Noun.OPERATION, _operation(envelope), answers.commanded(envelope))
 
 
 async def accepted(envelope: Envelope[Accepted], delivery: Delivery, ports: Ports) -> None:
@@ -65,22 +66,22 @@ async def accepted(envelope: Envelope[Accepted], delivery: Delivery, ports: Port
     if envelope.data.noun in SHOWN_IN:
         operation, at = envelope.operationid, _stored(delivery).at
         await observe(ports, record(envelope.cluster, envelope.data.noun, envelope.data.object, at, operation))
-    await learn(ports, Noun.OPERATION, _operation(envelope), operations.accepted(envelope))
+    await learn(ports, Noun.OPERATION, _operation(envelope), answers.accepted(envelope))
 
 
 async def rejected(envelope: Envelope[Rejected], _delivery: Delivery, ports: Ports) -> None:
     """Keep that the cluster said no."""
-    await learn(ports, Noun.OPERATION, _operation(envelope), operations.rejected(envelope))
+    await learn(ports, Noun.OPERATION, _operation(envelope), answers.rejected(envelope))
 
 
 async def stepped(envelope: Envelope[Step], _delivery: Delivery, ports: Ports) -> None:
     """Keep how far a long operation has come."""
-    await learn(ports, Noun.OPERATION, _operation(envelope), operations.stepped(envelope))
+    await learn(ports, Noun.OPERATION, _operation(envelope), answers.stepped(envelope))
 
 
 async def finished(envelope: Envelope[Finished], _delivery: Delivery, ports: Ports) -> None:
     """Keep that an operation has ended."""
-    await learn(ports, Noun.OPERATION, _operation(envelope), operations.finished(envelope))
+    await learn(ports, Noun.OPERATION, _operation(envelope), answers.finished(envelope))
 
 
 async def present(envelope: Envelope[Presence], delivery: Delivery, ports: Ports) -> None:

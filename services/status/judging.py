@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from services.status.clusters.replicas import Estate, Place, affected, is_replica
 from services.status.fold import apart, refresh, refresh_all
 from services.status.ports import Ports
-from services.status.replicas import Estate, Place, affected, is_replica
 from shared.contracts.names import Noun
 
 _EVERY: Final = timedelta(seconds=3)

@@ -6,13 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from services.status.grounds import Ground
+from services.status.clusters.replicas import Estate, Place
 from services.status.merged import Merged
 from services.status.objects import Record
-from services.status.replicas import Estate, Place
 from services.status.rows import Change, Limits
-from services.status.schedules import Decided, Made
-from services.status.validity import Namespaces
+from services.status.schedules.grounds import Ground
+from services.status.schedules.projection import Decided, Made
+from services.status.schedules.validity import Namespaces
 from shared.contracts.names import Noun
 from shared.messaging.publisher import Publishes
 from shared.runtime.clock import Clock

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.status.fold import refresh_all
-from services.status.grounds import Ground
 from services.status.ports import Ports
+from services.status.schedules.grounds import Ground
 from shared.contracts.names import Noun
 
 _EVERY: Final = timedelta(seconds=3)

@@ -7,15 +7,19 @@ from typing import Final
 
 import structlog
 
-from services.status import clusters, orders, requests, restores, schedules
-from services.status.foreign import velero_schedule
-from services.status.locations import location, snapshot_location
+from services.status.backups.projection import Around, backup
+from services.status.clusters import projection as clusters
+from services.status.clusters.locations import location, snapshot_location
+from services.status.clusters.replicas import Estate, is_replica, place
 from services.status.objects import Record, newest
+from services.status.operations import orders
+from services.status.operations import projection as operations
 from services.status.ports import Document, Maker, Ports, Remembers
-from services.status.projection import Around, backup
-from services.status.replicas import Estate, is_replica, place
+from services.status.restores import projection as restores
 from services.status.rows import HISTORIES, Facts, Row, status_of
-from services.status.validity import needs_namespaces
+from services.status.schedules import projection as schedules
+from services.status.schedules.foreign import velero_schedule
+from services.status.schedules.validity import needs_namespaces
 from shared.contracts import ids
 from shared.contracts.names import Noun
 from shared.contracts.schedules import Schedule
@@ -115,7 +119,7 @@ async def _restore(ports: Ports, row_id: str, _current: Facts, now: datetime) ->
 async def _operation(ports: Ports, row_id: str, facts: Facts, now: datetime) -> Row | None:
     thing = orders.about(row_id, facts)
     shown = await _row_of(ports.memory, *thing, facts) if thing and thing[0] in HISTORIES else None
-    return requests.row(row_id, facts, shown, now, ports.limits)
+    return operations.row(row_id, facts, shown, now, ports.limits)
 
 
 async def _row_of(memory: Remembers, noun: Noun, about: str, facts: Facts) -> Document | None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from services.status.judging import Judge
-from services.status.store import opened
+from services.status.memory.store import opened
 from shared.contracts import ids
 from shared.contracts.documents import Collection
 from shared.contracts.names import Noun

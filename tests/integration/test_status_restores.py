@@ -3,7 +3,7 @@
 import pytest
 
 from services.status.judging import Judge
-from services.status.store import opened
+from services.status.memory.store import opened
 from shared.contracts.documents import Collection
 from shared.contracts.events import RestoreCounts
 from shared.runtime import clock

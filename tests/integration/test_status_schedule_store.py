@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from services.status import knowing
-from services.status.grounds import Ground
+from services.status.memory import knowing
+from services.status.memory.store import opened
 from services.status.ports import Maker
 from services.status.rescan import Rescan
-from services.status.schedules import Made
-from services.status.store import opened
+from services.status.schedules.grounds import Ground
+from services.status.schedules.projection import Made
 from shared.contracts.documents import Collection
 from shared.contracts.names import Noun
 from shared.contracts.schedules import Decision

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.status.indexes import INDEXES
-from services.status.store import opened
+from services.status.memory.indexes import INDEXES
+from services.status.memory.store import opened
 from shared.contracts.documents import Collection
 from tests.support.messages import NOW
 from tests.support.status_memory import Desk, Speaker, Ticking, alike, documents

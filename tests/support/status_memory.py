@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.status.captures import whole_captures
-from services.status.grounds import Ground, ground
+from services.status.clusters.replicas import Estate, place, sharing
 from services.status.objects import Record, joined
 from services.status.ports import Applied, Listening, Maker, Ports, verdict
-from services.status.replicas import Estate, place, sharing
 from services.status.rows import Limits
-from services.status.schedules import Decided, Made
+from services.status.schedules.grounds import Ground, ground
+from services.status.schedules.projection import Decided, Made
 from shared.contracts.documents import from_document
 from shared.contracts.names import Noun
 from shared.contracts.schedules import Decision, Tick

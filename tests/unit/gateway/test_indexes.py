@@ -10,8 +10,8 @@ from services.gateway.listing.queries import plan
 from services.gateway.locations.queries import LOCATIONS, LocationQuery
 from services.gateway.restores.queries import RESTORES, RestoreQuery
 from services.gateway.schedules.queries import SCHEDULES, ScheduleQuery
-from services.status import store as status
-from services.status.indexes import INDEXES
+from services.status.memory import store as status
+from services.status.memory.indexes import INDEXES
 from services.status.ports import Maker
 from shared.contracts.documents import Collection, to_document
 from shared.contracts.names import Noun

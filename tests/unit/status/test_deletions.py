@@ -5,8 +5,8 @@ from datetime import timedelta
 import bson
 import pytest
 
-from services.status.deletions import LOST
 from services.status.fold import fold
+from services.status.operations.deletions import LOST
 from services.status.sweeper import sweep
 from shared.contracts import ids
 from shared.contracts.names import LABEL_BACKUP_ID, Noun

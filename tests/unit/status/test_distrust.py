@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 from pymongo.errors import OperationFailure
 
-from services.status import projection
+from services.status.backups import projection
 from services.status.rows import difference
 from services.status.sweeper import sweep, sweep_forever
 from shared.awaiting import until_indexed

@@ -1,8 +1,8 @@
 """The index of the pages of snapshots serves the question that is asked of it most."""
 
-from services.status.indexes import INDEXES, PAGES
+from services.status.memory.indexes import INDEXES, PAGES
+from services.status.memory.store import pages_without
 from services.status.objects import record
-from services.status.store import pages_without
 from tests.support.messages import NOW
 from tests.support.status_messages import backup
 

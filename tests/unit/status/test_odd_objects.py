@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.status import projection
+from services.status.backups import projection
 from services.status.objects import document
 from shared.contracts.documents import from_document, to_document
 from shared.contracts.events import Observed

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from services.status.clusters.replicas import Estate, Place, affected, is_replica, place
 from services.status.judging import Judge
-from services.status.replicas import Estate, Place, affected, is_replica, place
 from services.status.sweeper import sweep
 from shared.contracts.locationspec import Place as Storage
 from shared.contracts.names import Noun

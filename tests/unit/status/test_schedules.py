@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.status.grounds import Ground, Location
-from services.status.schedules import Around, Decided, Made, gone, schedule
+from services.status.schedules.grounds import Ground, Location
+from services.status.schedules.projection import Around, Decided, Made, gone, schedule
 from shared.contracts.phases import BackupStatus
 from shared.contracts.views import BackupRef
 from tests.support.messages import NOW

@@ -2,10 +2,10 @@
 
 import pytest
 
-from services.status.foreign import velero_schedule
-from services.status.grounds import Ground
 from services.status.objects import record
-from services.status.schedules import Around, Made
+from services.status.schedules.foreign import velero_schedule
+from services.status.schedules.grounds import Ground
+from services.status.schedules.projection import Around, Made
 from tests.support import status_schedules
 from tests.support.messages import NOW
 from tests.unit.status.test_schedules import LAST, WELL

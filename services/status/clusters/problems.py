@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.status.replicas import Place
+from services.status.clusters.replicas import Place
 from services.status.rows import Limits, Stored, after, soonest
 from shared.contracts.events import Presence, Problem
 

@@ -7,7 +7,7 @@ change something; of what passes by itself, nothing is known then but the silenc
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from services.status.grounds import Ground, chosen
+from services.status.schedules.grounds import Ground, chosen
 from services.status.values import cut
 from shared.contracts.phases import LocationStatus
 from shared.contracts.reasons import ReasonCode, ScheduleReason, reason

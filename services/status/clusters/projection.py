@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from services.status import problems
-from services.status.operations import Learn
-from services.status.replicas import Place
+from services.status.clusters import problems
+from services.status.clusters.replicas import Place
+from services.status.operations.answers import Learn
 from services.status.rows import Facts, Limits, Row, Stored, after, soonest
 from shared.contracts.documents import from_document, to_document
 from shared.contracts.envelope import Envelope

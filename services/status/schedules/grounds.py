@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from services.status.locations import is_read_only
+from services.status.clusters.locations import is_read_only
 from shared.contracts.phases import ClusterStatus
 
 VELERO_NOT_ANSWERING: Final = "VeleroNotAnswering"

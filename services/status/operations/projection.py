@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.status import operations, orders
-from services.status.deletions import Verdict
-from services.status.orders import Deed
+from services.status.operations import answers, orders
+from services.status.operations.deletions import Verdict
+from services.status.operations.orders import Deed
 from services.status.rows import Facts, Limits, Row, after, soonest
 from shared.contracts.findings import Finding
 from shared.contracts.names import Noun
@@ -54,7 +54,7 @@ def state(facts: Facts, thing: Facts | None, now: datetime, limits: Limits, dele
         return OperationState.ACCEPTED
     if facts.get("rejected"):
         return OperationState.REJECTED
-    return OperationState.EXPIRED if operations.overdue(facts, now, limits) else OperationState.QUEUED
+    return OperationState.EXPIRED if answers.overdue(facts, now, limits) else OperationState.QUEUED
 
 
 def _made(facts: Facts, backup: Facts) -> OperationState | None:
@@ -118,7 +118,7 @@ def row(operation_id: str, facts: Facts, thing: Facts | None, now: datetime, lim
         cluster=facts["cluster"],
         principal=asked.get("principal"),
         state=become,
-        refusal=operations.refusal(facts) or (_failure(facts, deletion) if become is OperationState.FAILED else None),
+        refusal=answers.refusal(facts) or (_failure(facts, deletion) if become is OperationState.FAILED else None),
         notices=[Notice.read(each) for each in (yes or {}).get("notices") or ()],
         findings=[Finding.read(each) for each in asked.get("findings") or ()],
         steps=[OperationStep.read(step) for step in facts.get("steps") or []],
@@ -128,15 +128,15 @@ def row(operation_id: str, facts: Facts, thing: Facts | None, now: datetime, lim
     )
     due = None
     if become is OperationState.QUEUED:
-        due = operations.answer_due(facts, limits)
+        due = answers.answer_due(facts, limits)
     elif orders.removes(Noun.BACKUP, facts) and become is OperationState.ACCEPTED:
         due = after(shown.get("recheckAt"), _AFTER_ITS_BACKUP)
     return Row(
         cluster=facts["cluster"],
         item=item,
         recheck_at=soonest(now, due),
-        as_of=max((fact["at"] for name in operations.NAMES[1:] for fact in _told(facts.get(name))), default=None),
-        more={key: facts.get(key) for key in operations.NAMES if key != "cluster"},
+        as_of=max((fact["at"] for name in answers.NAMES[1:] for fact in _told(facts.get(name))), default=None),
+        more={key: facts.get(key) for key in answers.NAMES if key != "cluster"},
     )
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from services.status.grounds import LOCATION_FIELDS, SELECTORS, STATE_FIELDS, Ground, ground
 from services.status.ports import Document, Maker
-from services.status.schedules import Decided, Made
-from services.status.validity import Namespaces
+from services.status.schedules.grounds import LOCATION_FIELDS, SELECTORS, STATE_FIELDS, Ground, ground
+from services.status.schedules.projection import Decided, Made
+from services.status.schedules.validity import Namespaces
 from shared.contracts.documents import Collection, from_document
 from shared.contracts.schedules import Decision
 from shared.contracts.views import BackupRef

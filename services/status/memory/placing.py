@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.status.replicas import PLACE_FIELDS, Estate, Place, place, sharing
+from services.status.clusters.replicas import PLACE_FIELDS, Estate, Place, place, sharing
 from shared.contracts.documents import Collection
 from shared.contracts.names import Noun
 from shared.contracts.phases import ClusterStatus

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.status.locations import is_read_only
+from services.status.clusters.locations import is_read_only
 from services.status.values import mapping
 from shared.contracts.locationspec import Place as Storage
 from shared.contracts.locationspec import place_of

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any, Final
 
-from services.status.grounds import Ground, chosen
 from services.status.rows import Facts, Row, after
-from services.status.validity import Namespaces, needs_namespaces, validate
+from services.status.schedules.grounds import Ground, chosen
+from services.status.schedules.validity import Namespaces, needs_namespaces, validate
 from shared.contracts.documents import from_document
 from shared.contracts.phases import Outcome, ScheduleStatus
 from shared.contracts.reasons import ScheduleReason

@@ -6,7 +6,7 @@ from typing import Final
 
 from services.status.objects import Record, newest
 from services.status.rows import Row
-from services.status.schedules import Around, counts, location, status
+from services.status.schedules.projection import Around, counts, location, status
 from services.status.values import cut, instant, mapping, strings, text
 from shared.contracts.documents import to_document
 from shared.contracts.phases import ScheduleStatus

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from services.status import operations
-from services.status.deletions import Deletion, Verdict
 from services.status.objects import Record, newest
+from services.status.operations import answers
+from services.status.operations.deletions import Deletion, Verdict
 from services.status.rows import Facts, Limits, after, soonest
 from services.status.values import instant
 from shared.contracts.names import MIRROR_PREFIX
@@ -64,8 +64,8 @@ def life_of(records: Sequence[Record], deletions: Sequence[Deletion], facts: Fac
     """Return how far a backup is; what became of the request counts only while no cluster has shown an object."""
     shown = newest(records)
     if shown is None:
-        late = operations.ran_out(facts, now, limits)
-        return Life(now, refused=operations.refusal(facts) is not None and not late, ran_out=late)
+        late = answers.ran_out(facts, now, limits)
+        return Life(now, refused=answers.refusal(facts) is not None and not late, ran_out=late)
     remembered = max((r.ended for r in records if r.ended), default=None)
     phase = shown.phase
     if phase is None and shown.unreadable and remembered:
@@ -92,7 +92,7 @@ def recheck_at(
 ) -> datetime | None:
     """Return when time alone may move the status."""
     if not records:
-        return soonest(life.now, operations.answer_due(facts, limits)) if not (life.refused or life.ran_out) else None
+        return soonest(life.now, answers.answer_due(facts, limits)) if not (life.refused or life.ran_out) else None
     if life.went_at is not None:
         return None
     given_up = (deletion.until for deletion in deletions)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from services.status import measurements, operations, orders, saying
-from services.status.clusters import SILENCE
+from services.status import measurements, saying
+from services.status.clusters.projection import SILENCE
 from services.status.objects import Record, newest
-from services.status.restore_lives import VANISHED, Life, Removal, life_of, recheck_at, removals, status
+from services.status.operations import answers, orders
+from services.status.restores.lives import VANISHED, Life, Removal, life_of, recheck_at, removals, status
 from services.status.rows import Facts, Limits, Row
 from services.status.values import instant, text
 from shared.contracts.documents import from_document, to_document
@@ -115,7 +116,7 @@ def _seen(known: Known, shown: Record, life: Life, removed: Sequence[Removal], r
 
 def _asked_for(known: Known, life: Life, recheck: datetime | None) -> Row:
     """Return the row of a restore that no cluster has shown yet: asked for, refused, or too late."""
-    asked, no = known.facts["command"], operations.refusal(known.facts)
+    asked, no = known.facts["command"], answers.refusal(known.facts)
     item = RestoreItem(
         id=known.id,
         name=asked["name"],

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from services.status import operations
 from services.status.objects import Record, newest
+from services.status.operations import answers
 from services.status.rows import Facts, Limits, after, soonest
 from shared.contracts.names import Noun
 from shared.contracts.phases import PHASE_OUTCOME, Outcome, RestoreStatus
@@ -40,14 +40,14 @@ def removals(operation_rows: Sequence[Mapping[str, Any]], cluster: str, now: dat
 
 
 def _removal(facts: Facts, now: datetime, limits: Limits) -> Removal:
-    if no := operations.refusal(facts):
+    if no := answers.refusal(facts):
         return Removal(open=False, begun=no.code == Code.RESTORE_NOT_DELETED, trouble=no.detail)
     if end := facts.get("finished"):
         # The word that the object has gone may be on its way.
         until = after(end["at"], limits.gone_after)
         done = bool(end["succeeded"])
         return Removal(open=done and until is not None and until > now, begun=done, done=done, until=until)
-    return Removal(open=not operations.overdue(facts, now, limits), begun=True, until=operations.answer_due(facts, limits))
+    return Removal(open=not answers.overdue(facts, now, limits), begun=True, until=answers.answer_due(facts, limits))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ def life_of(records: Sequence[Record], removed: Sequence[Removal], facts: Facts,
     objects = [r for r in records if r.noun == Noun.RESTORE]
     shown, removing = newest(objects), any(r.open for r in removed)
     if shown is None:
-        late = operations.ran_out(facts, now, limits)
-        refused = operations.refusal(facts) is not None and not late
+        late = answers.ran_out(facts, now, limits)
+        refused = answers.refusal(facts) is not None and not late
         return Life(refused=refused, ran_out=late, removing=removing, removed=any(r.done for r in removed))
     gone, ended = all(r.gone_at is not None for r in objects), _ended(records)
     phase = shown.phase or (ended if shown.unreadable else None)
@@ -118,5 +118,5 @@ def recheck_at(
     """Return when time alone may move the status."""
     waiting = None
     if not any(r.noun == Noun.RESTORE for r in records) and not (life.refused or life.ran_out):
-        waiting = operations.answer_due(facts, limits)
+        waiting = answers.answer_due(facts, limits)
     return soonest(now, waiting, *(r.until for r in removed if r.open))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from services.status import orders
+from services.status.operations import orders
 from services.status.rows import Facts, Limits, after
 from services.status.values import cut, mapping, text, words
 from shared.contracts.envelope import Envelope

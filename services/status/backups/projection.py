@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from services.status import deletions, measurements, operations, orders, saying
-from services.status.clusters import SILENCE
-from services.status.deletions import Deletion
-from services.status.lives import Life, life_of, recheck_at, status
+from services.status import measurements, saying
+from services.status.backups.lives import Life, life_of, recheck_at, status
+from services.status.clusters.projection import SILENCE
 from services.status.objects import Record, newest
+from services.status.operations import answers, deletions, orders
+from services.status.operations.deletions import Deletion
 from services.status.rows import SHOWS, Facts, Limits, Row
 from services.status.values import instant, storable, strings, whole
 from shared.contracts import ids
@@ -145,7 +146,7 @@ def _seen(known: Known, shown: Record, life: Life, recheck: datetime | None) -> 
 
 def _asked_for(known: Known, life: Life, recheck: datetime | None) -> Row:
     """Return the row of a backup that no cluster has shown yet: asked for, refused, or too late."""
-    asked, no = known.facts["command"], operations.refusal(known.facts)
+    asked, no = known.facts["command"], answers.refusal(known.facts)
     schedule, slot = _schedule({}, asked), asked.get("slot")
     item = BackupItem(
         id=known.id,

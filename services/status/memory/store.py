@@ -15,11 +15,11 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from services.status.captures import whole_captures
-from services.status.clusters import SILENCE
-from services.status.indexes import INDEXES, PAGES
-from services.status.knowing import Knowing
+from services.status.clusters.projection import SILENCE
+from services.status.memory.indexes import INDEXES, PAGES
+from services.status.memory.knowing import Knowing
+from services.status.memory.placing import Placing, among
 from services.status.objects import Record, document, joined, read, record_id
-from services.status.placing import Placing, among
 from services.status.ports import Applied, Document, verdict
 from services.status.rows import COLLECTIONS, TOLD, Change
 from shared.contracts.documents import Collection, capture_id

@@ -1,0 +1,1 @@
+"""What people see of clusters and of their storage locations, and whose a backup is."""
