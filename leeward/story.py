@@ -25,7 +25,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The first slot of schedules comes, and what it asks for is done; `words` say it."""
+    """The first slot of schedules comes, and what it asks for is done; so does one to be left out. `words` say it."""
 
     words: str
     schedules: Sequence[str]

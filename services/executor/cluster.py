@@ -168,6 +168,7 @@ class ClusterExecutor:
             record=Record(self.connection),
             epoch=epoch,
             clock=self.runtime.clock,
+            heard=self.settings.heard,
             restoring=self.settings.restoring,
         )
         artifacts = Artifacts(self.cluster.id, self.cluster.namespace, kube, objects, self.settings.measuring.signing)

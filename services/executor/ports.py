@@ -57,6 +57,8 @@ class Ports:
     record: Remembers
     epoch: KnowsEpoch
     clock: Clock
+    heard: float = 0.0
+    """Seconds that Velero has to hear of a Secret or a ConfigMap before it hears of what names it."""
     restoring: Restoring = field(default_factory=Restoring)
     making: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from the look at which restores run until one more is made: two into one namespace must see each other."""

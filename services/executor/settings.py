@@ -74,13 +74,11 @@ class Measuring(BaseModel):
 
 
 class Restoring(BaseModel):
-    """How long a restore, above all one from another cluster, waits at each step, in seconds; for its end as long as it takes.
+    """How long a restore from another cluster waits at each step, in seconds; for its own end it waits as long as it takes.
 
     Velero lists a bucket once a minute, and tries a storage location that it cannot use at least twice before that is believed.
     """
 
-    heard: float = 1.0
-    """For Velero to hear of resource modifiers before it hears of their restore, which it would refuse for want of them."""
     available: float = 120.0
     """For Velero to validate the storage location through which the backup is read."""
     settled: float = 15.0
@@ -122,6 +120,9 @@ class Settings(ServiceSettings):
     """Seconds after which an API server that has not answered counts as away."""
     writing: float = 45.0
     """Seconds after which one that has not answered a write does: it ends one itself after 34, having asked its webhooks."""
+    heard: float = 1.0
+    """Seconds that Velero has to hear of a Secret or of resource modifiers before it hears of what names them: it hears of two
+    kinds in any order, and what it has not heard of it calls not found."""
     lease_ttl: float = 15.0
 
     @model_validator(mode="after")

@@ -25,6 +25,10 @@ def standing(cluster: Cluster, thing: Thing) -> Iterator[None]:
         if thing.phase:
             path = "backupstoragelocations", thing.name
             cluster.eventually(f"{thing.name} to be {thing.phase}", lambda: phase_of(cluster.get(*path)) == thing.phase)
+        elif thing.kind == "ConfigMap":
+            cluster.settle_core("configmaps", thing.name)
+        else:
+            cluster.settle(f"{thing.kind.lower()}s", thing.name)
         yield
 
 

@@ -112,7 +112,7 @@ def test_unpaused(writer: Cluster) -> None:
     story.never(lambda event: event["type"] != "ADDED", within=70)  # it is due, and Velero has looked at its Schedules
     assert "status" not in writer.get("schedules", name)
     writer.patch("schedules", name, {"spec": {"paused": False}})
-    fired = story.until_object(lambda item: "lastBackup" in item.get("status", {}), within=40)
+    fired = story.until_object(lambda item: "lastBackup" in item.get("status", {}), within=20)
     writer.delete("schedules", name)
 
     assert fired["status"]["phase"] == "Enabled"

@@ -14,9 +14,6 @@ from tests.e2e.real.fleet import Fleet
 from tests.e2e.real.installation import manifest
 from tests.e2e.real.likeness import contents
 
-SELDOM = "5m"
-"""How often a location is validated whose keys Velero is to use: at each use it writes them anew, under who is just reading."""
-
 
 def colour(fleet: Fleet, namespace: str, cluster: str = "eu1") -> str:
     return str(fleet[cluster].api.get(f"/api/v1/namespaces/{namespace}/configmaps/web")["data"]["colour"])
@@ -138,13 +135,23 @@ def test_a_restore_is_deleted_and_what_it_restored_stays(product: Product, fleet
 # ---------------------------------------------------------------------- another cluster
 
 
+def left_alone(product: Product, cluster: str, name: str) -> None:
+    """Wait until a location can be used, and have it validated seldom then.
+
+    Velero writes the file with its keys anew at each use, under whoever is just reading it.
+    """
+    judged(product, cluster, name, "Available")
+    changed = product.patch(address(cluster, name), {"spec": {"validationFrequency": "5m"}})
+    assert changed.status_code in {200, 202}, changed.text
+
+
 @pytest.fixture(scope="module")
 def vault(product: Product, fleet: Fleet) -> dict[str, Any]:
     """A backup of eu1 in storage that asks for keys: what is in it, and how us1 may ask for it."""
     cluster = fleet["eu1"]
-    spec = place(fleet, "crossing", validationFrequency=SELDOM)
-    made(product, "eu1", {"name": "crossing", "spec": spec, "credential": keys(fleet, "crossing", "secret-of-crossing")})
-    judged(product, "eu1", "crossing", "Available")
+    body = {"name": "crossing", "spec": place(fleet, "crossing"), "credential": keys(fleet, "crossing", "secret-of-crossing")}
+    made(product, "eu1", body)
+    left_alone(product, "eu1", "crossing")
     cluster.seed_workload("crossing", team="shop")
     service = {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}]}
     door = manifest("Service", "web", namespace="crossing", spec=service)
@@ -225,10 +232,10 @@ def test_a_mirror_that_is_not_let_in_says_so_cleans_up_and_can_be_asked_again(
 def test_when_a_cluster_is_lost_another_brings_it_back_through_the_location_that_it_has_and_that_stays(
     product: Product, fleet: Fleet, vault: dict[str, Any]
 ) -> None:
-    spec = place(fleet, "crossing", accessMode="ReadOnly", validationFrequency=SELDOM)
+    spec = place(fleet, "crossing", accessMode="ReadOnly")
     body = {"name": "standing", "spec": spec, "credential": keys(fleet, "us1-stands", "secret-of-standing")}
     made(product, "us1", body)
-    judged(product, "us1", "standing", "Available")
+    left_alone(product, "us1", "standing")
     until("us1 has its copy", lambda: any(row["storageLocation"] == "standing" for row in product.rows("crossing")), 190)
     asked = {"backup": vault["id"], "cluster": "us1", "spec": {"namespaceMapping": {"crossing": "crossing-standing"}}}
     fleet["eu1"].kill_apiserver()

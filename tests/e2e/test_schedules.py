@@ -171,7 +171,7 @@ def test_a_location_that_goes_fails_the_schedule_within_seconds_and_back(product
 
     with product.listening(kind="schedule") as heard:
         cluster.api.delete(path)
-        until("seen", lambda: "passing" not in [each["name"] for each in product.get("/storage-locations").json()["items"]])
+        until("seen", lambda: "passing" not in [each["name"] for each in product.get("/storage-locations").json()["items"]], 30)
         until("failed validation", lambda: story.shown()["status"] == "FailedValidation", 5)
         assert [reason["code"] for reason in story.shown()["reasons"]] == ["LocationUnknown"]
         cluster.api.ensure(place)

@@ -32,7 +32,7 @@ RHYTHM = Rhythm(
 )
 """For clusters without a Velero, whose silence is soon noticed."""
 MEASURING = Measuring(pause=0, retries=(0.2, 0.4), signing=PATIENT, piece=PATIENT)
-RESTORING = Restoring(look=0.1, heard=0.1)
+RESTORING = Restoring(look=0.1)
 WAITS = Patience(heartbeat=0.5, retries=(0.1, 0.2), probes=(0.1, 0.2), grace=1.0)
 
 
@@ -192,6 +192,7 @@ class World:
             clusters=[ClusterSettings(id=n, kubeconfig=self.directory / f"{n}.yaml") for n in names or self.clusters],
             rhythm=rhythm,
             measuring=measuring,
+            heard=0.1,
             restoring=RESTORING,
             patience=WAITS,
             timeout=timeout,

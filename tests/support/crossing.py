@@ -34,7 +34,7 @@ from tests.support.simulated_velero import QUICK, Site
 from tests.support.timing import PATIENT
 from tests.support.waiting import PATIENCE
 
-BRISK = Restoring(heard=0.1, available=20, settled=1, found=20, looked_into=0, cleaned=20, look=0.02)
+BRISK = Restoring(available=20, settled=1, found=20, looked_into=0, cleaned=20, look=0.02)
 """For tests in which all goes well in the end. Nobody looks into restores here, so nobody waits for that."""
 KEYS = "[default]\naws_access_key_id = right\naws_secret_access_key = sesame\n"
 

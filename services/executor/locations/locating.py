@@ -1,8 +1,8 @@
 """`location.apply` and `snapshotlocation.apply`: a location made, or changed into what was asked for, with its credential.
 
-The Secret comes first, under a name of its own, so that Velero never meets a location without it; a change turns to it in one
-write. Only then goes what the location is to replace: its former Secret, and that another one was the default. It notes the
-former Secret until that has gone, so that whoever comes after a process that ended knows of it.
+The Secret comes first, under a name of its own, and Velero has a moment to hear of it; a change turns to it in one write. Only
+then goes what the location is to replace: its former Secret, and that another one was the default. It notes the former Secret
+until that has gone, so that whoever comes after a process that ended knows of it.
 """
 
 import asyncio
@@ -117,6 +117,7 @@ class Application:
         name, labels = self._secret, judging.labels(self.command)
         body = judging.secret(name, self.ports.namespace, self.command.data.name, seen.text, labels)
         await secrets.write(self.ports.kube, body)
+        await asyncio.sleep(self.ports.heard)
 
     async def _settled(self, made: Object) -> Object:
         """Return the location once what it replaces has gone: that another is the default, and Secrets that it had before.

@@ -92,7 +92,7 @@ class Restoration:
     async def create(self) -> Object:
         """Make the Restore, and before it the ConfigMap that it reads.
 
-        Velero hears of objects of two kinds in any order, and nobody sees what it has heard of: it is given a moment.
+        Nobody sees whether Velero has heard of that: it is given a moment.
         Raises AlreadyExistsError when its name is taken, also by itself.
         """
         if self.command.data.modifiers:
@@ -101,7 +101,7 @@ class Restoration:
                 await self.ports.kube.create(CONFIG_MAPS, body)
             except AlreadyExistsError:
                 await self.ports.kube.patch(CONFIG_MAPS, modifiers_name(self.command), {"data": body["data"]})
-            await asyncio.sleep(self.ports.restoring.heard)
+            await asyncio.sleep(self.ports.heard)
         made = await self.ports.kube.create(RESTORES, restore(self.command, self.ports.namespace))
         await self.tie(made)
         return made

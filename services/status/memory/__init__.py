@@ -1,1 +1,1 @@
-"""The memory in MongoDB: the only rooms that know how it lies there."""
+"""The memory in MongoDB: the only room that reads and writes there."""

@@ -1,6 +1,8 @@
 """Locations made, changed and removed: what speaks against it, and the same end wherever the process ends on the way."""
 
 import base64
+import time
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -82,6 +84,21 @@ async def test_a_location_is_made_as_it_was_asked_for_with_its_secret_and_whose_
     labels = bench.kube.find(SECRETS, "leeward-bsl-offsite-op1")["metadata"]["labels"]
     assert labels == {**made["metadata"]["labels"], "leeward.dev/location": "offsite"}
     assert defaults(bench) == ["offsite"]
+
+
+async def test_velero_has_a_moment_to_hear_of_a_secret_before_it_hears_of_the_location():
+    bench = Bench()
+    began, at_once = {}, bench.kube.create
+
+    async def create(kind, body):
+        began[kind] = time.monotonic()
+        return await at_once(kind, body)
+
+    command = apply_command("op1", spec=AWS, credential=await credential(bench))
+    bench.kube.create = create
+    ports = replace(bench.ports(), heard=0.2)
+    await carry_out(ports, command, Application(STORAGE, ports, command))
+    assert began[LOCATIONS] - began[SECRETS] >= 0.2
 
 
 async def test_a_volume_snapshot_location_likewise():
