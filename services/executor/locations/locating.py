@@ -85,8 +85,9 @@ class Application:
         return list(silence(self.ports.cluster, self.ports.velero()))
 
     async def make(self, seen: Seen) -> Object:
-        """See Task."""
-        await self._write_secret(seen)
+        """See Task. Raises NotYet for Velero to hear of a new Secret: what is looked at may have changed meanwhile."""
+        if await self._write_secret(seen) and self.ports.heard:
+            raise NotYet("Velero hears of the Secret first", after=self.ports.heard)
         return await self._settled(await self._write(seen))
 
     async def undo(self) -> None:
@@ -111,13 +112,12 @@ class Application:
         except (ConflictError, NotFoundError) as no:
             raise NotYet(f"{self.sort.words} {name} was changed meanwhile", after=0.2) from no
 
-    async def _write_secret(self, seen: Seen) -> None:
+    async def _write_secret(self, seen: Seen) -> bool:
         if seen.text is None:
-            return
+            return False
         name, labels = self._secret, judging.labels(self.command)
         body = judging.secret(name, self.ports.namespace, self.command.data.name, seen.text, labels)
-        await secrets.write(self.ports.kube, body)
-        await asyncio.sleep(self.ports.heard)
+        return await secrets.write(self.ports.kube, body)
 
     async def _settled(self, made: Object) -> Object:
         """Return the location once what it replaces has gone: that another is the default, and Secrets that it had before.

@@ -5,7 +5,6 @@ what it was given.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterable
 
 from services.executor.kube import (
@@ -24,19 +23,21 @@ from services.executor.kube import (
 from services.executor.locations.judging import uses
 
 
-async def write(kube: Kube, body: Object) -> None:
-    """Have this Secret there; one that is there already is what the same operation made of the same credential.
+async def write(kube: Kube, body: Object) -> bool:
+    """Have this Secret there, and tell whether it is new; an older one is what the same operation made of the same credential.
 
     Raises Unavailable; KubeError without the words of the API server.
     """
     name = str(body["metadata"]["name"])
     try:
-        with contextlib.suppress(AlreadyExistsError):
-            await kube.create(SECRETS, body)
+        await kube.create(SECRETS, body)
+    except AlreadyExistsError:
+        return False
     except (NotFoundError, GoneError, InternalError):
         raise GoneError(f"Secret {name} could not be written") from None
     except KubeError as no:
         raise type(no)(f"Secret {name} cannot be written: see to the rights in deploy/rbac/executor.yaml") from None
+    return True
 
 
 async def discard(kube: Kube, names: Iterable[str]) -> None:
