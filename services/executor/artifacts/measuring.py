@@ -19,7 +19,7 @@ from services.executor.kube import Kube, KubeError, Listed, NotFoundError, Objec
 from services.executor.ports import KnowsEpoch
 from services.executor.seeing.observations import uid_of
 from services.executor.settings import Measuring
-from shared.contracts import subjects
+from shared.contracts import names, subjects
 from shared.contracts.artifacts import Artifact
 from shared.contracts.base import Wire
 from shared.contracts.envelope import Envelope, type_name
@@ -81,10 +81,15 @@ class Measurer:
             await self.changed(item, deleted=False)
 
     async def changed(self, obj: Object, *, deleted: bool) -> None:
-        """Take up one that has ended; forget one that has gone, or is being deleted."""
+        """Take up one that has ended; forget one that has gone, or is being deleted.
+
+        A copy that Velero has brought for a restore is not taken up: it goes again, what is in it is known where it was made, and
+        each look would have Velero write the credential file anew that the restore is about to read (docs/fidelity.md).
+        """
         uid, status, meta = uid_of(obj), obj.get("status"), obj.get("metadata") or {}
         phase = status.get("phase") if isinstance(status, dict) else None
-        if deleted or not isinstance(phase, str) or phase not in PHASE_OUTCOME:
+        passing = str((obj.get("spec") or {}).get("storageLocation")).startswith(names.MIRROR_PREFIX)
+        if deleted or passing or not isinstance(phase, str) or phase not in PHASE_OUTCOME:
             self._seen.pop(uid, None)
         elif self._seen.get(uid) != phase:
             self._seen[uid] = phase
