@@ -83,7 +83,7 @@ class Measurer:
     async def changed(self, obj: Object, *, deleted: bool) -> None:
         """Take up one that has ended; forget one that has gone, or is being deleted.
 
-        A copy that Velero has brought for a restore is not taken up: it goes again, what is in it is known where it was made, and
+        A copy that Velero has brought for a restore is not taken up: it goes again, its contents are known where it was made, and
         each look would have Velero write the credential file anew that the restore is about to read (docs/fidelity.md).
         """
         uid, status, meta = uid_of(obj), obj.get("status"), obj.get("metadata") or {}
