@@ -83,8 +83,8 @@ class Measurer:
     async def changed(self, obj: Object, *, deleted: bool) -> None:
         """Take up one that has ended; forget one that has gone, or is being deleted.
 
-        A copy that Velero has brought for a restore is not taken up: it goes again, its contents are known where it was made, and
-        each look would have Velero write the credential file anew that the restore is about to read (docs/fidelity.md).
+        A copy that Velero has brought for a restore is not taken up: it goes again, its contents are known where it was made,
+        and each look would have Velero write anew the credential file that the restore is about to read (docs/fidelity.md).
         """
         uid, status, meta = uid_of(obj), obj.get("status"), obj.get("metadata") or {}
         phase = status.get("phase") if isinstance(status, dict) else None
