@@ -159,6 +159,12 @@ class Cluster:
         """The first truthy answer of a probe. Refusals and broken connections count as not yet."""
         return eventually(what, probe, timeout=self.pace.deadline(within), every=0.05)
 
+    def listed(self) -> None:
+        """Return when Velero has just listed its bucket: what goes in the cluster alone comes back in a minute, not before."""
+        before = self.get("backupstoragelocations", "default").get("status", {}).get("lastSyncedTime")
+        story = self.story("backupstoragelocations", "default")
+        story.until_object(lambda item: item.get("status", {}).get("lastSyncedTime") != before)
+
     # Short forms of what most scenarios do
 
     def back_up(self, name: str, *, within: float = TICKS, metadata: Mapping[str, Any] | None = None, **spec: Any) -> Json:

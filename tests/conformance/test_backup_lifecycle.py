@@ -222,12 +222,14 @@ def test_preset_status(writer: Cluster) -> None:
     assert writer.get("backups", name)["status"] == {"phase": "Completed"}
 
 
+@pytest.mark.slow
 def test_same_name_in_the_bucket(writer: Cluster) -> None:
     """A Backup whose name the bucket knows already is Failed: it was deleted in the cluster alone, or has another writer."""
     namespace, name = writer.furnish("twice"), unique("twice")
     writer.back_up(name, includedNamespaces=[namespace])
     writer.settle("backups", name)
     kept = writer.hands.keys(f"backups/{name}/")
+    writer.listed()
     writer.delete("backups", name)
     status = writer.back_up(name, includedNamespaces=[namespace])["status"]
 

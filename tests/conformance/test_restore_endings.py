@@ -45,6 +45,7 @@ def test_two_at_once(fragile: Cluster) -> None:
 def test_backup_object_deleted_meanwhile(fragile: Cluster) -> None:
     """A Restore that has begun goes on when its Backup's object goes, but cannot be finalized: PartiallyFailed, no error."""
     namespace, backup = source(fragile)
+    fragile.listed()
     with fragile.work_held():
         story = begun(fragile, namespace, backup)
         fragile.delete("backups", backup["metadata"]["name"])

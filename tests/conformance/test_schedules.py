@@ -215,7 +215,9 @@ def test_namesake(writer: Cluster) -> None:
     """A Backup with the label of a Schedule keeps it from firing while it is InProgress, whoever made it."""
     name, foreign = unique("namesake"), unique("foreign")
     labels = {"velero.io/schedule-name": name}
-    writer.create("Backup", foreign, metadata={"labels": labels}, spec=template(), status={"phase": "InProgress"})
+    # Its namespace is nobody's: Velero's queue holds back whatever shares one with a Backup that is InProgress.
+    spec = template(unique("nowhere"))
+    writer.create("Backup", foreign, metadata={"labels": labels}, spec=spec, status={"phase": "InProgress"})
     writer.settle("backups", foreign)
     backups = writer.story("backups", labels=f"velero.io/schedule-name={name}")
     writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": template()})

@@ -111,6 +111,7 @@ def test_while_an_api_server_is_away_reads_answer_and_what_is_asked_for_waits(pr
         operation = asked.json()["id"]
         assert asked.headers["location"].endswith(f"/operations/{operation}")
 
+        until("listed", lambda: product.rows(name))
         begun = time.monotonic()
         assert product.get("/backups", cluster="eu1").json()["total"] == before + 1
         assert product.rows(name)[0]["status"] == "Creating"
