@@ -26,6 +26,8 @@ ANNOTATIONS = {
     "velero.io/source-cluster-k8s-major-version",
     "velero.io/source-cluster-k8s-minor-version",
 }
+JUDGING = timedelta(seconds=5)
+"""What Velero may take to judge a Backup: its ttl counts from before that, its start is after it."""
 
 
 def moment(text: str) -> datetime:
@@ -82,7 +84,8 @@ def test_status_of_a_completed_backup(writer: Cluster) -> None:
     assert (status["phase"], status["version"], status["formatVersion"]) == ("Completed", 1, "1.1.0")
     assert status["hookStatus"] == {}
     assert status["progress"]["totalItems"] == status["progress"]["itemsBackedUp"] >= 4
-    assert moment(status["expiration"]) - moment(status["startTimestamp"]) == timedelta(minutes=90)
+    lives = moment(status["expiration"]) - moment(status["startTimestamp"])
+    assert timedelta(minutes=90) - JUDGING <= lives <= timedelta(minutes=90)
     assert moment(status["completionTimestamp"]) >= moment(status["startTimestamp"])
 
 
@@ -243,10 +246,10 @@ def test_ttl(writer: Cluster) -> None:
     """A Backup whose ttl is over is deleted, in the cluster and in the bucket, by the next garbage collection."""
     namespace, name = writer.furnish("ttl"), unique("ttl")
     story = writer.story("backups", name)
-    writer.create("Backup", name, spec={"includedNamespaces": [namespace], "ttl": "15s"})
+    writer.create("Backup", name, spec={"includedNamespaces": [namespace], "ttl": "60s"})
     story.until_phase("Completed")
     assert writer.hands.keys(f"backups/{name}/")
-    story.until_deleted(within=90)
+    story.until_deleted(within=150)
 
     assert story.phases[-1] == "Deleting"
     assert not writer.hands.keys(f"backups/{name}/")
@@ -260,5 +263,6 @@ def test_negative_ttl(writer: Cluster) -> None:
     writer.create("Backup", name, spec={"includedNamespaces": [namespace], "ttl": "-1h"})
     status = story.until_phase("Completed")["status"]
 
-    assert moment(status["startTimestamp"]) - moment(status["expiration"]) == timedelta(hours=1)
+    before = moment(status["startTimestamp"]) - moment(status["expiration"])
+    assert timedelta(hours=1) <= before <= timedelta(hours=1) + JUDGING
     story.until_deleted(within=90)

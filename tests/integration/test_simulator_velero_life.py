@@ -8,7 +8,7 @@ import pytest
 from simulator.cloud import Cloud
 from simulator.velero import Flaw, Settings
 from tests.support.simulated_velero import QUICK, Site
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 LEFT_BEHIND = 'found a backup with status "InProgress" during the server starting, mark it as "Failed"'
 
@@ -105,7 +105,7 @@ async def test_a_backup_that_waits_for_its_operations_survives_a_kill(sites):
 
 
 async def test_a_stop_lets_the_backup_in_progress_end(sites):
-    site = await sites()
+    site = await sites(graceful_stop=PATIENCE * QUICK.speed)
     site.velero.faults.hold("last")
     site.backup("last")
     await site.velero.faults.held("last")
