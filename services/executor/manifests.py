@@ -232,6 +232,16 @@ def restore_ids_of(obj: Mapping[str, Any], cluster: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def location_of(backup: Mapping[str, Any]) -> str:
+    """Return the storage location that a Backup lies in; empty for one for which Velero has not chosen yet."""
+    return str((backup.get("spec") or {}).get("storageLocation") or "")
+
+
+def is_passing(backup: Mapping[str, Any]) -> bool:
+    """Tell whether a Backup was brought through a mirror: with that it goes. A Restore lies in no location, so it never was."""
+    return location_of(backup).startswith(names.MIRROR_PREFIX)
+
+
 def _marks_are_its_own(obj: Mapping[str, Any]) -> bool:
     """Tell whether what an object carries of ours is about itself, and not about one of another name that it is a copy of."""
     meta = obj.get("metadata") or {}

@@ -91,9 +91,7 @@ def test_restore_without_its_backup(fragile: Cluster) -> None:
     fragile.restore(name, backupName=backup["metadata"]["name"], namespaceMapping={namespace: f"{namespace}-copy"})
     fragile.settle("restores", name)
     story = fragile.story("restores", name)
-    synced = fragile.story("backups", backup["metadata"]["name"])
-    fragile.delete("backups", backup["metadata"]["name"])
-    synced.until(lambda event: event["type"] == "ADDED")  # Velero brings it back once a minute: the next time is far now
+    fragile.listed()
     fragile.delete("backups", backup["metadata"]["name"])
     fragile.settle("backups", backup["metadata"]["name"])
     fragile.delete("restores", name)

@@ -86,16 +86,15 @@ async def test_the_event_stream_is_the_memory_also_after_a_restart(world):
 
 async def test_a_copy_that_was_brought_for_a_restore_is_left_alone(world):
     async with watched(world) as site:
-        spec = {"provider": "aws", "objectStorage": {"bucket": "velero"}}
-        site.create("backupstoragelocations", "leeward-mirror-0a1b2c3d", spec)
-        await eventually(
-            "it can be used", lambda: site.phase("backupstoragelocations", "leeward-mirror-0a1b2c3d") == "Available"
-        )
-        for name, location in (("copy", "leeward-mirror-0a1b2c3d"), ("before", "default"), ("after", "default")):
-            site.backup(name, storageLocation=location)
+        mirror = "leeward-mirror-0a1b2c3d"
+        site.create("backupstoragelocations", mirror, {"provider": "aws", "objectStorage": {"bucket": "velero"}})
+        await eventually("it can be used", lambda: site.phase("backupstoragelocations", mirror) == "Available")
+        site.backup("copy", storageLocation=mirror)
+        await site.until("copy")
+        for name in ("before", "after"):
+            site.backup(name)
             await site.until(name)
-            if location == "default":
-                await until_measured(world, name)
+            await until_measured(world, name)
         assert measured(world, "copy") == []
         asked = [c for c in site.cluster.faults.calls if c.method == "POST" and "downloadrequests" in c.path]
         assert len(asked) == 14, "Velero signs for the other two alone"

@@ -16,10 +16,11 @@ from services.executor.artifacts.reading import nothing_stored, target_of
 from services.executor.artifacts.studies import Findings, Study, keepsake
 from services.executor.fetching import NoChunk
 from services.executor.kube import Kube, KubeError, Listed, NotFoundError, Object
+from services.executor.manifests import is_passing
 from services.executor.ports import KnowsEpoch
 from services.executor.seeing.observations import uid_of
 from services.executor.settings import Measuring
-from shared.contracts import names, subjects
+from shared.contracts import subjects
 from shared.contracts.artifacts import Artifact
 from shared.contracts.base import Wire
 from shared.contracts.envelope import Envelope, type_name
@@ -88,8 +89,7 @@ class Measurer:
         """
         uid, status, meta = uid_of(obj), obj.get("status"), obj.get("metadata") or {}
         phase = status.get("phase") if isinstance(status, dict) else None
-        passing = str((obj.get("spec") or {}).get("storageLocation")).startswith(names.MIRROR_PREFIX)
-        if deleted or passing or not isinstance(phase, str) or phase not in PHASE_OUTCOME:
+        if deleted or is_passing(obj) or not isinstance(phase, str) or phase not in PHASE_OUTCOME:
             self._seen.pop(uid, None)
         elif self._seen.get(uid) != phase:
             self._seen[uid] = phase

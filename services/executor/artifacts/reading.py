@@ -21,7 +21,7 @@ from services.executor.kube import (
     NotFoundError,
     Object,
 )
-from services.executor.manifests import ids_of, restore_ids_of
+from services.executor.manifests import ids_of, location_of, restore_ids_of
 from shared.contracts.artifacts import Artifact, ArtifactRead, ArtifactReply, Chunk, Trouble
 from shared.contracts.envelope import Envelope
 from shared.messaging.outcomes import Unavailable
@@ -152,7 +152,7 @@ class Artifacts:
 
     async def _sign(self, way: _Way, obj: Object, target: str) -> None:
         name, backup = str(obj["metadata"]["name"]), await self._beside(obj)
-        location = str((backup.get("spec") or {}).get("storageLocation") or "")
+        location = location_of(backup)
         whose = f"Backup {backup['metadata']['name']}"
         gone = f"{whose} lies in storage location {location!r}, which cluster {self.cluster} does not have (any more)."
         with self._asking(Trouble.UNREACHABLE, gone):

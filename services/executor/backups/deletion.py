@@ -13,7 +13,7 @@ from services.executor.answering import Done, if_there, publish
 from services.executor.backups.choices import NotYet, Refused
 from services.executor.backups.requirements import silence
 from services.executor.kube import BACKUPS, DELETE_REQUESTS, LOCATIONS, Object
-from services.executor.manifests import deletion, deletion_name, ids_of, is_of
+from services.executor.manifests import deletion, deletion_name, ids_of, is_of, location_of
 from services.executor.ports import Ports
 from shared.contracts.commands import BackupDelete
 from shared.contracts.envelope import Envelope
@@ -94,7 +94,7 @@ def check(order: BackupDelete, cluster: str, backup: Mapping[str, Any] | None, l
     phase = str((backup.get("status") or {}).get("phase") or "")
     if phase.startswith(_RUNNING):
         raise Refused(refusal(Code.BACKUP_NOT_ENDED, name=order.name, phase=phase))
-    wanted = (backup.get("spec") or {}).get("storageLocation")
+    wanted = location_of(backup)
     if not wanted:
         return  # nobody has looked at it yet: Velero will choose one
     location = next((x for x in locations if x["metadata"]["name"] == wanted), None)

@@ -23,10 +23,10 @@ from services.executor.kube import (
     Object,
 )
 from services.executor.locations.judging import STORAGE, secrets_of
+from services.executor.manifests import is_passing, location_of
 from services.executor.ports import Ports
 from services.executor.restores import mirrors
 from services.executor.restores.judging import outcome_of
-from shared.contracts import names
 from shared.contracts.commands import RestoreCreate
 from shared.contracts.envelope import Envelope
 
@@ -95,8 +95,7 @@ async def remove_orphans(ports: Ports, backups: Iterable[Object]) -> None:
 
     Raises NotYet for those that a restore reads; KubeError as the API server does.
     """
-    spots = {mirrors.location_of(each) for each in backups}
-    for spot in sorted(spot for spot in spots if spot.startswith(names.MIRROR_PREFIX)):
+    for spot in sorted({location_of(each) for each in backups if is_passing(each)}):
         if await if_there(ports.kube, LOCATIONS, spot) is None:
             await _remove_copies(ports, spot)
 

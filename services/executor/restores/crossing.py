@@ -28,7 +28,7 @@ from services.executor.kube import (
 )
 from services.executor.locations import judging as locations
 from services.executor.locations import secrets
-from services.executor.manifests import is_of
+from services.executor.manifests import is_of, location_of
 from services.executor.ports import Ports
 from services.executor.restores import cleaning, mirrors
 from services.executor.restores.creation import Restoration, around
@@ -241,7 +241,7 @@ class Crossing:
         if standing == Standing.HIDDEN or (standing == Standing.PASSING and over):
             raise Refused(self._hidden)
         if standing == Standing.THERE and backup is not None:
-            place = next(x for x in listed if mirrors.name_of(x) == mirrors.location_of(backup))
+            place = next(x for x in listed if mirrors.name_of(x) == location_of(backup))
             if mirrors.is_mirror(place, self.ports.cluster):
                 place = await self._join(place)
             if phase_of(place) == "Available":

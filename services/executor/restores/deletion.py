@@ -11,7 +11,7 @@ from services.executor.answering import Done, if_there, publish
 from services.executor.backups.choices import NotYet, Refused
 from services.executor.backups.requirements import silence
 from services.executor.kube import BACKUPS, LOCATIONS, RESTORES, Object
-from services.executor.manifests import restore_ids_of
+from services.executor.manifests import location_of, restore_ids_of
 from services.executor.ports import Ports
 from services.executor.restores.judging import message_of, phase_of
 from shared.contracts.commands import RestoreDelete
@@ -82,7 +82,7 @@ class RestoreDeletion:
     async def _in_the_way(self, restore: Object) -> str:
         """Return why Velero does not let a restore go: only where its storage can be reached are its files removed."""
         backup = await if_there(self.ports.kube, BACKUPS, str((restore.get("spec") or {}).get("backupName") or "-"))
-        wanted = str(((backup or {}).get("spec") or {}).get("storageLocation") or "")
+        wanted = location_of(backup or {})
         location = await if_there(self.ports.kube, LOCATIONS, wanted) if wanted else None
         if location is not None and phase_of(location) != "Available":
             return f"{wanted} is {phase_of(location) or 'not validated'}: {message_of(location)}"

@@ -10,7 +10,7 @@ import yaml
 from services.executor.backups.choices import NotYet, Refused
 from services.executor.backups.requirements import silence
 from services.executor.kinds import Kinds
-from services.executor.manifests import is_of
+from services.executor.manifests import is_of, location_of
 from shared.contracts.commands import RestoreCreate
 from shared.contracts.envelope import Envelope
 from shared.contracts.events import Answer
@@ -91,7 +91,7 @@ def check_location(cluster: str, backup: Object, locations: Iterable[Object]) ->
 
     Raises Refused; NotYet while Velero has not looked at it.
     """
-    wanted = str((backup.get("spec") or {}).get("storageLocation") or "")
+    wanted = location_of(backup)
     location = next((x for x in locations if (x.get("metadata") or {}).get("name") == wanted), None)
     if location is None:
         raise Refused(refusal(Code.LOCATION_UNKNOWN, pointer="/backup", cluster=cluster, location=wanted))

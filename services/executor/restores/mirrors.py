@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from services.executor.locations.judging import KEY, STORAGE, labels
-from services.executor.manifests import ids_of, is_of, owner_of, valid_name
+from services.executor.manifests import ids_of, is_of, is_passing, location_of, owner_of, valid_name
 from services.executor.restores.judging import moment_of, phase_of
 from shared.contracts import names
 from shared.contracts.commands import RestoreCreate
@@ -107,7 +107,7 @@ def standing(command: Order, backup: Object | None, locations: Iterable[Object])
     spot = location_of(backup)
     found = next((x for x in locations if name_of(x) == spot), None)
     if found is None or is_leaving(found):
-        return Standing.PASSING if spot.startswith(names.MIRROR_PREFIX) else Standing.HIDDEN
+        return Standing.PASSING if is_passing(backup) else Standing.HIDDEN
     started, meant = moment_of((backup.get("status") or {}).get("startTimestamp")), command.data.source.started_at
     same = meant is None or (started is not None and _seconds(started) == _seconds(meant))
     there = same and is_same_place(command, found) and _is_of_source(command, backup, found)
@@ -200,11 +200,6 @@ def validated_again(location: Object, seconds: float) -> bool:
 def name_of(obj: Object) -> str:
     """Return the name of an object."""
     return str((obj.get("metadata") or {}).get("name") or "")
-
-
-def location_of(backup: Object) -> str:
-    """Return the storage location that a Backup lies in."""
-    return str((backup.get("spec") or {}).get("storageLocation") or "")
 
 
 def _says_the_way(command: Order) -> bool:
