@@ -19,9 +19,11 @@ def product(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Show the end of every process's log with a failure."""
+    """Show the end of every process's log with a failure, also of those that the test has stopped, and of every Velero's."""
     report = yield
-    if report.when == "call" and report.failed and (running := getattr(item, "funcargs", {}).get("product")):
-        for service in running.services.values():
-            report.sections.append((f"log of {service.name}", service.log()[-4000:]))
+    given = getattr(item, "funcargs", {})
+    if report.when == "call" and report.failed and "product" in given:
+        directories = [given["product"].directory, *(cluster.directory for cluster in given["fleet"].clusters.values())]
+        for log in sorted(log for directory in directories for log in directory.glob("*.log")):
+            report.sections.append((f"{log.parent.name}/{log.name}", log.read_text(errors="replace")[-2000:]))
     return report

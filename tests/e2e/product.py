@@ -30,6 +30,9 @@ TIMEOUT = 5.0
 """Seconds after which an API server or the database that has not answered counts as away: as in production, or more, because
 all of it runs on one machine."""
 
+QUEUED = 150.0
+"""Seconds that a backup may take: now and then Velero forgets one that waits in its queue, and looks again after 60."""
+
 _QUICK = {
     "LEEWARD_LOG__LEVEL": "info",
     "LEEWARD_TIMING__ACK_WAIT": str(ACK_WAIT),
@@ -45,7 +48,8 @@ _QUICK = {
 }
 
 
-def until(what: str, probe: Callable[[], Any], timeout: float = 2 * PATIENCE) -> Any:
+def until(what: str, probe: Callable[[], Any], timeout: float = 2 * PATIENCE, *, instead: Callable[[], Any] = str) -> Any:
+    """Return the first truthy answer of the probe; `instead` is shown when there is none in time."""
     deadline, last = time.monotonic() + timeout, None
     while True:
         with contextlib.suppress(httpx2.HTTPError):
@@ -53,7 +57,7 @@ def until(what: str, probe: Callable[[], Any], timeout: float = 2 * PATIENCE) ->
             if last:
                 return last
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s (last: {last!r})")
+            raise AssertionError(f"{what}: not within {timeout} s (last: {last!r}) {instead()}")
         time.sleep(0.05)
 
 
@@ -216,13 +220,13 @@ class Product:
         url = f"{self.url}/backups/{identity}/{artifact}"
         return httpx2.get(url, params=params, headers=self._headers(headers), timeout=30, **PLAIN)
 
-    def made(self, name: str, cluster: str = "eu1", *, within: float = 90, **more: Any) -> dict[str, Any]:
+    def made(self, name: str, cluster: str = "eu1", *, within: float = QUEUED, **more: Any) -> dict[str, Any]:
         """Ask for a backup and return it when Velero has done with it, whatever came of it."""
         answer = self.ask(name, cluster, **more)
         assert answer.status_code == 201, answer.text
         return self.ended(answer.json()["id"], within=within)
 
-    def ended(self, identity: str, *, within: float = 90) -> dict[str, Any]:
+    def ended(self, identity: str, *, within: float = QUEUED) -> dict[str, Any]:
         """A backup as soon as Velero has done with it, and Leeward has looked into it."""
 
         def look() -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import time
 import httpx2
 import pytest
 
-from tests.e2e.product import TIMEOUT, Product, until
+from tests.e2e.product import QUEUED, TIMEOUT, Product, until
 from tests.e2e.real.api import velero_path
 from tests.e2e.real.fleet import Fleet
 
@@ -24,7 +24,12 @@ def persist(product: Product, name: str, cluster: str, namespace: str, timeout: 
 
 def exactly_one_completed(product: Product, fleet: Fleet, cluster: str, name: str, identity: str) -> None:
     """It completed, was made once (never a second object, never a second answer), and is one row."""
-    until("completed", lambda: product.backup(identity)["status"] == "Completed", 120)
+    until(
+        f"{name} completed",
+        lambda: product.backup(identity)["status"] == "Completed",
+        QUEUED,
+        instead=lambda: f"Leeward: {product.backup(identity)}; the cluster: {fleet[cluster].phases()}",
+    )
     made = fleet[cluster].api.get(velero_path("backups", name))
     # What became of the command may be known before what was seen meanwhile, if the broker was away.
     seen = until("it was seen", lambda: product.incarnations(cluster, name), 60)
@@ -77,16 +82,18 @@ def test_an_executor_killed_at_any_moment_makes_one_backup(product: Product, fle
 
 
 def test_two_executors_on_one_cluster_make_one_backup_each_time(product: Product, fleet: Fleet) -> None:
-    fleet["eu1"].seed_workload("pair")
+    for n in range(6):
+        # Of one namespace, each would wait for the one before it in Velero's queue, and now and then a minute longer.
+        fleet["eu1"].seed_workload(f"pair-{n}")
     second = product.add_executor("executor-2", "eu1", "us1")
     try:
         until("ready", second.is_ready)
         ids = {}
         for n in range(4):
-            ids[n] = persist(product, f"pair-{n}", "eu1", "pair")
+            ids[n] = persist(product, f"pair-{n}", "eu1", f"pair-{n}")
         product.process("executor").kill()
         for n in range(4, 6):
-            ids[n] = persist(product, f"pair-{n}", "eu1", "pair")
+            ids[n] = persist(product, f"pair-{n}", "eu1", f"pair-{n}")
         for n, identity in ids.items():
             exactly_one_completed(product, fleet, "eu1", f"pair-{n}", identity)
     finally:

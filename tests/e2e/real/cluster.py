@@ -140,6 +140,11 @@ class RealCluster:
         eventually(f"backup {name} on {self.name} to finish", lambda: self._phase(path) in FINISHED, timeout=timeout)
         return self.api.get(path)
 
+    def phases(self) -> dict[str, str]:
+        """The phase of every Backup, by name."""
+        items = self.api.get(velero_path("backups"))["items"]
+        return {item["metadata"]["name"]: item.get("status", {}).get("phase", "") for item in items}
+
     def _phase(self, path: str) -> str:
         return str(self.api.get(path).get("status", {}).get("phase", ""))
 
