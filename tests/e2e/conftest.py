@@ -22,7 +22,7 @@ def pytest_runtest_makereport(item, call):
     """Show the end of every process's log with a failure, also of those that the test has stopped, and of every Velero's."""
     report = yield
     given = getattr(item, "funcargs", {})
-    if report.when == "call" and report.failed and "product" in given:
+    if report.failed and "product" in given:
         directories = [given["product"].directory, *(cluster.directory for cluster in given["fleet"].clusters.values())]
         for log in sorted(log for directory in directories for log in directory.glob("*.log")):
             report.sections.append((f"{log.parent.name}/{log.name}", log.read_text(errors="replace")[-2000:]))

@@ -56,6 +56,17 @@ def judged(product: Product, cluster: str, name: str, status: str, within: float
     )
 
 
+def left_alone(product: Product, cluster: str, name: str) -> None:
+    """Wait until a location can be used, and have it validated seldom then.
+
+    Velero writes the file with its keys anew at each use, under whoever is just reading it.
+    """
+    judged(product, cluster, name, "Available")
+    changed = product.patch(address(cluster, name), {"spec": {"validationFrequency": "5m"}})
+    assert changed.status_code in {200, 202}, changed.text
+    until("it is", lambda: shown(product, cluster, name)["spec"].get("validationFrequency"))
+
+
 def missing(cluster: RealCluster, path: str) -> bool:
     """Whether there is nothing at a path of a cluster."""
     try:

@@ -44,7 +44,8 @@ _QUICK = {
     "LEEWARD_MONGO__TIMEOUT": str(TIMEOUT),
     "LEEWARD_OFFLINE_AFTER": "6",
     "LEEWARD_EXPIRE_AFTER": "3",
-    "LEEWARD_GRACE": "3",
+    "LEEWARD_GRACE": "20",
+    "LEEWARD_MEASURING": json.dumps({"retries": [2, 5, 15]}),
 }
 
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.e2e.product import Product, until
+from tests.e2e.product import QUEUED, Product, until
 from tests.e2e.real.api import velero_path
 from tests.e2e.real.fleet import Fleet
 from tests.e2e.real.installation import storage_location
@@ -17,7 +17,7 @@ def objects(fleet: Fleet, cluster: str, name: str) -> list[dict]:
 
 
 def completed(product: Product, identity: str) -> dict:
-    return until("completed", lambda: (b := product.backup(identity))["status"] == "Completed" and b, 90)
+    return until("completed", lambda: (b := product.backup(identity))["status"] == "Completed" and b, QUEUED)
 
 
 @pytest.mark.parametrize("cluster", ["eu1", "us1"])
@@ -64,7 +64,7 @@ def test_the_clusters_and_their_locations_are_known(product: Product, fleet: Fle
     clusters = {c["id"]: c for c in product.get("/clusters").json()["items"]}
     assert set(clusters) == {"eu1", "us1"}
     for cluster in clusters.values():
-        assert cluster["status"] == "Online"
+        until("online", lambda c=cluster: product.get(f"/clusters/{c['id']}").json()["status"] == "Online")
         assert cluster["mode"] == "Hub"
         assert cluster["kubernetesVersion"].startswith("v1.")
         until(
@@ -168,7 +168,7 @@ def test_an_agent_inside_the_cluster_serves_it_with_its_own_credentials(product:
         assert [e["pointer"] for e in refused.json()["errors"]] == ["/spec/resourcePolicy/name"], refused.text
         refused = product.ask("by-no-agent", "us1", spec={"snapshotMoveData": True})
         assert [e["pointer"] for e in refused.json()["errors"]] == ["/spec/snapshotMoveData"], refused.text
-        gone = product.delete(f"/backups/{looked_into['id']}", Prefer="wait=30")
+        gone = product.delete(f"/backups/{looked_into['id']}", Prefer="wait=50")
         assert gone.status_code == 200, gone.text
         assert fleet.s3.keys("us1/backups/by-agent/") == []
         hub = product.ask("by-hub", "eu1", namespaces=["default"])

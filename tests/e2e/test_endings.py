@@ -1,5 +1,7 @@
 """How backups end on a real Velero: deleted by a person, refused to be, and collected when their time has come."""
 
+import pytest
+
 from tests.e2e.product import Product, until
 from tests.e2e.real.api import velero_path
 from tests.e2e.real.fleet import Fleet
@@ -67,7 +69,7 @@ def test_a_backup_on_a_read_only_location_stays_and_says_why(product: Product, f
     backup = product.made("in-vault", namespaces=["default"], spec={"storageLocation": "vault", "snapshotVolumes": False})
     cluster.api.patch(path, {"spec": {"accessMode": "ReadOnly"}})
     try:
-        answer = product.delete(f"/backups/{backup['id']}", Prefer="wait=20")
+        answer = product.delete(f"/backups/{backup['id']}", Prefer="wait=50")
     finally:
         cluster.api.patch(path, {"spec": {"accessMode": "ReadWrite"}})
 
@@ -78,6 +80,7 @@ def test_a_backup_on_a_read_only_location_stays_and_says_why(product: Product, f
     assert fleet.s3.keys("vault/backups/in-vault/")
 
 
+@pytest.mark.timeout(600)
 def test_an_expired_backup_is_expired_before_and_after_velero_collects_it(product: Product, fleet: Fleet) -> None:
     cluster = fleet["us1"]
     backup = product.made("short-lived", "us1", namespaces=["default"], spec={"ttl": "60s", "snapshotVolumes": False})

@@ -81,6 +81,7 @@ def test_an_executor_killed_at_any_moment_makes_one_backup(product: Product, fle
     exactly_one_completed(product, fleet, "us1", name, identity)
 
 
+@pytest.mark.timeout(900)
 def test_two_executors_on_one_cluster_make_one_backup_each_time(product: Product, fleet: Fleet) -> None:
     for n in range(6):
         # Of one namespace, each would wait for the one before it in Velero's queue, and now and then a minute longer.
@@ -94,13 +95,16 @@ def test_two_executors_on_one_cluster_make_one_backup_each_time(product: Product
         product.process("executor").kill()
         for n in range(4, 6):
             ids[n] = persist(product, f"pair-{n}", "eu1", f"pair-{n}")
+        assert second.process
+        assert second.process.poll() is None
         for n, identity in ids.items():
             exactly_one_completed(product, fleet, "eu1", f"pair-{n}", identity)
     finally:
-        second.stop()
+        stopped = second.stop()
         del product.services["executor-2"]
         if product.process("executor").process is None:
             product.process("executor").start()
+    assert stopped == 0
 
 
 @pytest.mark.parametrize("way", ["killed", "stopped"])
@@ -120,7 +124,7 @@ def test_while_an_api_server_is_away_reads_answer_and_what_is_asked_for_waits(pr
 
         until("listed", lambda: product.rows(name))
         begun = time.monotonic()
-        assert product.get("/backups", cluster="eu1").json()["total"] == before + 1
+        assert product.get("/backups", cluster="eu1").json()["total"] > before
         assert product.rows(name)[0]["status"] == "Creating"
         assert time.monotonic() - begun < TIMEOUT, "reads answer at once from what is stored"
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.e2e.places import NOBODY, address, judged, keys, location_path, made, missing, place, secret_path, shown
+from tests.e2e.places import NOBODY, address, judged, keys, left_alone, location_path, made, missing, place, secret_path, shown
 from tests.e2e.product import Product, until
 from tests.e2e.real.api import velero_path
 from tests.e2e.real.fleet import Fleet
@@ -30,13 +30,14 @@ def test_a_location_with_a_credential_becomes_available_takes_a_backup_and_goes_
     assert held["metadata"]["labels"]["leeward.dev/location"] == "vaulted"
     assert "secret-of-vaulted" not in answer.text + product.get(address("eu1", "vaulted")).text
 
+    left_alone(product, "eu1", "vaulted")
     spec = {"storageLocation": "vaulted", "snapshotVolumes": False}
     backup = product.made("in-the-vault", namespaces=["vaulted"], spec=spec, Prefer="wait=25")
     assert backup["outcome"] == "Completed"
     assert backup["size"]["metadataBytes"] > 0
     used = product.delete(address("eu1", "vaulted"))
     assert used.status_code == 409, used.text
-    gone = product.delete(f"{address('eu1', 'vaulted')}?force=true", Prefer="wait=30")
+    gone = product.delete(f"{address('eu1', 'vaulted')}?force=true", Prefer="wait=50")
     assert gone.status_code in {200, 204}, gone.text
     assert missing(cluster, location_path("vaulted"))
     assert missing(cluster, secret_path(secret))
@@ -65,8 +66,8 @@ def test_what_is_wrong_with_a_location_is_shown_within_a_minute_in_veleros_words
         "refused-port": (place(fleet, name, url=NOBODY), right),
     }
     spec, credential = forms[name]
-    began = time.monotonic()
     made(product, "us1", {"name": name, "spec": spec, **({"credential": credential} if credential else {})})
+    began = time.monotonic()
     # Velero may miss a Secret that was made a moment before, and says so until it looks again.
     row = until(
         words, lambda: (r := shown(product, "us1", name)).get("status") == "Unavailable" and words in r["message"] and r, 60
@@ -88,7 +89,7 @@ def test_a_credential_is_rotated_and_a_stale_change_is_refused(product: Product,
     answer = product.patch(address("eu1", "rotated"), {"credential": new})
     assert answer.status_code in {200, 202}, answer.text
     row = judged(product, "eu1", "rotated", "Available")
-    assert missing(fleet["eu1"], secret_path(former))
+    until("the former Secret is gone", lambda: missing(fleet["eu1"], secret_path(former)))
     assert not missing(fleet["eu1"], secret_path(row["spec"]["credential"]["name"]))
     rotated = product.get(address("eu1", "rotated")).headers["etag"]
     assert rotated != etag

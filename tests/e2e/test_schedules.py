@@ -45,7 +45,7 @@ class Story:
     def decided(self, count: int) -> list[dict[str, Any]]:
         """The ticks, as soon as that many slots are decided."""
         return list(
-            until(f"{count} slots of {self.name}", lambda: (t := self.ticks()) and _slots(t) >= count and t, 70 * count)
+            until(f"{count} slots of {self.name}", lambda: (t := self.ticks()) and _slots(t) >= count and t, 90 * count)
         )
 
     def backups(self) -> list[dict[str, Any]]:

@@ -96,6 +96,9 @@ class RealCluster:
         self.api.delete(status_request)
         location = velero_path("backupstoragelocations", "default")
         eventually(f"storage location of {self.name}", lambda: self._phase(location) == "Available")
+        for name, phase in self.phases().items():
+            if phase == "ReadyToStart":  # one that was got ready before anybody listened lies there until somebody touches it
+                self.api.patch(velero_path("backups", name), {"metadata": {"labels": {"touched": "true"}}})
 
     def launch_velero(self) -> None:
         """Start it without waiting for an answer, which may never come."""
@@ -134,7 +137,7 @@ class RealCluster:
         """Create a Backup directly, past Leeward."""
         return self.api.create(manifest("Backup", name, "velero.io/v1", spec=spec))
 
-    def finished_backup(self, name: str, *, timeout: float = 60) -> Json:
+    def finished_backup(self, name: str, *, timeout: float = 130) -> Json:
         """The Backup, once its phase is final."""
         path = velero_path("backups", name)
         eventually(f"backup {name} on {self.name} to finish", lambda: self._phase(path) in FINISHED, timeout=timeout)
