@@ -67,8 +67,9 @@ def begin_slow_scenarios(session: pytest.Session, stage: Stage) -> None:
 BEGUN = pytest.StashKey[Future[None]]()
 
 
-STAGGER = 1.5
-"""Seconds between two beginnings. Velero's plugin fails now and then when many Backups begin at once."""
+STAGGER = 5.0
+"""Seconds between two beginnings. When many Backups begin at once, Velero's plugin fails now and then, and its queue may start
+one twice."""
 
 
 def begin(item: pytest.Function, stage: Stage, *, after: float) -> Future[None]:
@@ -124,3 +125,11 @@ def reader(stage: Stage) -> Cluster:
 def fragile(stage: Stage) -> Cluster:
     """The cluster that may be hurt, if it is mended."""
     return stage.fragile
+
+
+@pytest.fixture(autouse=True)
+def _nobody_looks_any_more(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have the locations that a scenario has made in `fragile` validated seldom from then on: each look starts a plugin."""
+    yield
+    if "fragile" in request.fixturenames:
+        request.getfixturevalue("fragile").look_seldom()

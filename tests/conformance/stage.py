@@ -14,6 +14,9 @@ from tests.e2e.real.api import ApiError, KubeApi, velero_path
 from tests.e2e.real.s3 import credential_file
 from tests.e2e.real.waiting import eventually
 
+SELDOM: Final = {"spec": {"validationFrequency": "1h"}}
+"""Merged into a location: that Velero looks at it once now, and then no more for as long as any scenario takes."""
+
 _A_BREATH: Final = 1.0
 """Seconds in which a Velero that is not too busy sees through its cache what has just happened."""
 
@@ -84,6 +87,7 @@ class Cluster:
 
     def __init__(self, name: str, api: KubeApi, hands: Hands, pace: Pace) -> None:
         self.name, self.api, self.hands, self.pace = name, api, hands, pace
+        self._looked_at: list[str] = []
 
     # Objects
 
@@ -195,18 +199,37 @@ class Cluster:
 
     def assessed(self, spec: Json, stem: str = "location") -> tuple[str, Json]:
         """A new location, and its status as soon as Velero has looked at it."""
-        name = unique(stem)
-        story = self.story("backupstoragelocations", name)
-        self.create("BackupStorageLocation", name, spec=spec)
+        name, story = self._located(spec, stem)
         return name, story.until_object(lambda item: item.get("status", {}).get("phase"))["status"]
 
     def opened(self, spec: Json, stem: str = "location") -> str:
         """A new location that is Available. A busy Velero may first miss a Secret that was made a moment before."""
+        name, story = self._located(spec, stem)
+        story.until_phase("Available")
+        return name
+
+    def left_alone(self, spec: Json, stem: str = "location") -> str:
+        """As `opened`, and validated seldom from then on.
+
+        Velero writes the file with its keys anew each time, under whoever just reads it; and it validates when it lists, too.
+        """
+        name = self.opened(spec, stem)
+        self.patch("backupstoragelocations", name, SELDOM)
+        return name
+
+    def look_seldom(self) -> None:
+        """Have Velero look seldom from now on at the locations that were made here."""
+        for name in self._looked_at:
+            if self.exists("backupstoragelocations", name):
+                self.patch("backupstoragelocations", name, SELDOM)
+        self._looked_at.clear()
+
+    def _located(self, spec: Json, stem: str) -> tuple[str, Story]:
         name = unique(stem)
         story = self.story("backupstoragelocations", name)
         self.create("BackupStorageLocation", name, spec=spec)
-        story.until_phase("Available")
-        return name
+        self._looked_at.append(name)
+        return name, story
 
     def restore(self, name: str, *, within: float = TICKS, **spec: Any) -> Json:
         """Create a Restore and return it in its final phase."""
@@ -238,7 +261,7 @@ class Cluster:
         request = unique("download")
         story = self.story("downloadrequests", request)
         self.create("DownloadRequest", request, spec={"target": {"kind": kind, "name": name}})
-        return story.until_phase("Processed", within=20)
+        return story.until_phase("Processed")
 
     def probe(self, *, within: float = 30) -> Json:
         """A ServerStatusRequest that Velero has answered."""

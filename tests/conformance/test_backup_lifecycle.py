@@ -44,11 +44,11 @@ def results(cluster: Cluster, name: str) -> Json:
     return cluster.download_json("BackupResults", name)
 
 
-def test_phases(writer: Cluster) -> None:
+def test_phases(fragile: Cluster) -> None:
     """A Backup goes through no phase, Queued, ReadyToStart, InProgress and Finalizing to Completed."""
-    namespace, name = writer.furnish("phases"), unique("phases")
-    story = writer.story("backups", name)
-    writer.create("Backup", name, spec={"includedNamespaces": [namespace]})
+    namespace, name = fragile.furnish("phases"), unique("phases")
+    story = fragile.story("backups", name)
+    fragile.create("Backup", name, spec={"includedNamespaces": [namespace]})
     story.until_phase("Completed", "Failed", "PartiallyFailed")
 
     assert story.phases == ["", "Queued", "ReadyToStart", "InProgress", "Finalizing", "Completed"]
@@ -58,11 +58,11 @@ def test_phases(writer: Cluster) -> None:
     assert "queuePosition" not in story.events[-1]["object"]["status"]
 
 
-def test_defaults(writer: Cluster) -> None:
+def test_defaults(fragile: Cluster) -> None:
     """Velero writes its defaults, a label and four annotations into a Backup when it starts it, and not before."""
-    namespace, name = writer.furnish("defaults"), unique("defaults")
-    story = writer.story("backups", name)
-    writer.create("Backup", name, metadata={"labels": {"team": "a"}}, spec={"includedNamespaces": [namespace]})
+    namespace, name = fragile.furnish("defaults"), unique("defaults")
+    story = fragile.story("backups", name)
+    fragile.create("Backup", name, metadata={"labels": {"team": "a"}}, spec={"includedNamespaces": [namespace]})
     waiting = story.until_phase("ReadyToStart")
     started = story.until_phase("InProgress")
 

@@ -38,6 +38,7 @@ def without_location(cluster: Cluster) -> Iterator[None]:
     kept = {item["metadata"]["name"]: item["spec"] for item in cluster.api.get(velero_path("backupstoragelocations"))["items"]}
     for name in kept:
         cluster.delete("backupstoragelocations", name)
+        cluster.settle("backupstoragelocations", name)
     try:
         yield
     finally:
@@ -112,6 +113,7 @@ def test_one_of_several_snapshot_locations(fragile: Cluster) -> None:
     """Of two snapshot locations of one provider a Backup can choose either."""
     second = unique("second")
     fragile.create("VolumeSnapshotLocation", second, spec={"provider": "aws", "config": {"region": "us-east-1"}})
+    fragile.settle("volumesnapshotlocations", second)
     try:
         one = fragile.back_up(unique("one"), includedNamespaces=["default"], volumeSnapshotLocations=[second])
     finally:

@@ -136,7 +136,7 @@ def test_signed_url(writer: Cluster) -> None:
 
     assert timedelta(minutes=9, seconds=55) <= expires - created <= timedelta(minutes=10, seconds=30)
     bare = request["status"]["downloadURL"].partition("?")[0]
-    assert httpx2.get(bare, trust_env=False).status_code == 403
+    assert httpx2.get(bare, trust_env=False, timeout=30).status_code == 403
 
 
 def test_unknown_backup(writer: Cluster) -> None:

@@ -152,6 +152,7 @@ def test_source_schedule(writer: Cluster) -> None:
     started = first["items"][0]["status"]["startTimestamp"]
     writer.eventually("the next second", lambda: writer.clock() > started)
     _, latest = backed_up(writer, labels=labels)
+    writer.settle("backups", latest)
     restore = writer.restore(unique("scheduled"), scheduleName=schedule)
 
     assert phase_of(restore) == "Completed"

@@ -24,6 +24,11 @@ def template(namespace: str = "default", **fields: object) -> Json:
     return {"includedNamespaces": [namespace], "ttl": "1h", **fields}
 
 
+def alone(cluster: Cluster, **fields: object) -> Json:
+    """A template of a namespace of its own, so that what it makes waits for no other Backup."""
+    return template(cluster.furnish("alone"), **fields)
+
+
 @pytest.mark.slow
 def test_a_schedule_fires(writer: Cluster) -> None:
     """A Schedule is Enabled at once; when it is due it makes a Backup, named by the time, with its labels and annotations."""
@@ -57,9 +62,13 @@ def test_labels_of_the_template(writer: Cluster) -> None:
     labels = {"metadata": {"labels": {"from": "template"}}}
     schedule = writer.create(
         "Schedule", name, metadata={"labels": {"from": "schedule", "more": "yes"}},
-        spec={"schedule": "@every 1s", "useOwnerReferencesInBackup": True, "template": template(**labels)},
+        spec={"schedule": "@every 1s", "useOwnerReferencesInBackup": True, "template": alone(writer, **labels)},
     )  # fmt: skip
     backup = backups.until_object(lambda _: True, within=TWO_TICKS)
+    # Its Backups go with it; one that goes while it is Finalizing holds up every other.
+    writer.patch("schedules", name, {"spec": {"paused": True}})
+    backups.until_final()
+    writer.settle("backups", backup["metadata"]["name"])
     writer.delete("schedules", name)
 
     assert backup["metadata"]["labels"] == {"from": "template", "velero.io/schedule-name": name}
@@ -78,7 +87,7 @@ def test_more_often_than_the_tick(writer: Cluster) -> None:
     """A Schedule that is due each second still fires once a minute, because Velero looks no more often."""
     name = unique("often")
     story = writer.story("schedules", name)
-    writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": template()})
+    writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": alone(writer)})
     # The first is due when Velero first sees the Schedule, or at the next tick.
     fired: list[str] = []
     while len(fired) < 5:
@@ -95,7 +104,7 @@ def test_deleted_schedule(writer: Cluster) -> None:
     """The Backups of a deleted Schedule stay, with its label."""
     name = unique("gone")
     backups = writer.story("backups", labels=f"velero.io/schedule-name={name}")
-    writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": template()})
+    writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": alone(writer)})
     backup = backups.until_phase("Completed", within=TWO_TICKS)
     writer.delete("schedules", name)
 
@@ -109,7 +118,7 @@ def test_unpaused(writer: Cluster) -> None:
     """A Schedule that is made paused has no status; unpaused when it is overdue, it fires at once, and once."""
     name = unique("paused")
     story = writer.story("schedules", name)
-    writer.create("Schedule", name, spec={"schedule": EVERY_MINUTE, "paused": True, "template": template()})
+    writer.create("Schedule", name, spec={"schedule": EVERY_MINUTE, "paused": True, "template": alone(writer)})
     story.never(lambda event: event["type"] != "ADDED", within=70)  # it is due, and Velero has looked at its Schedules
     assert "status" not in writer.get("schedules", name)
     writer.patch("schedules", name, {"spec": {"paused": False}})
@@ -221,7 +230,7 @@ def test_namesake(writer: Cluster) -> None:
     writer.create("Backup", foreign, metadata={"labels": labels}, spec=spec, status={"phase": "InProgress"})
     writer.settle("backups", foreign)
     backups = writer.story("backups", labels=f"velero.io/schedule-name={name}")
-    writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": template()})
+    writer.create("Schedule", name, spec={"schedule": "@every 1s", "template": alone(writer)})
     backups.never(lambda event: event["type"] == "ADDED", within=130)
     writer.patch("backups", foreign, {"status": {"phase": "Completed"}})
     fired = backups.until(lambda event: event["type"] == "ADDED", within=TWO_TICKS)["object"]

@@ -24,7 +24,8 @@ VELERO_PACE = (
     "--store-validation-frequency=5s",
     "--garbage-collection-frequency=10s",
     "--item-operation-sync-frequency=1s",
-    # For so long a finalizer tries to write to what was deleted at the moment of its completion, and all others wait.
+    # For so long a Restore's finalizer tries to write to what was deleted at the moment of its completion, and all others wait.
+    # A Backup's takes no notice of this, and tries ever more seldom without end.
     "--resource-timeout=1m",
     # With one at a time a wake-up is often lost, and the next backup waits a minute in the queue.
     "--concurrent-backups=10",
@@ -88,6 +89,7 @@ class RealCluster:
 
     def start_velero(self) -> None:
         """Start it and wait until it answers and its storage location is Available: 1 to 4 s."""
+        left = {name for name, phase in self.phases().items() if phase == "ReadyToStart"}
         # Only a living Velero processes a ServerStatusRequest; the phase of the location may be left from its last life.
         request = manifest("ServerStatusRequest", "", "velero.io/v1")
         request["metadata"]["generateName"] = "up-"
@@ -97,7 +99,7 @@ class RealCluster:
         location = velero_path("backupstoragelocations", "default")
         eventually(f"storage location of {self.name}", lambda: self._phase(location) == "Available")
         for name, phase in self.phases().items():
-            if phase == "ReadyToStart":  # one that was got ready before anybody listened lies there until somebody touches it
+            if phase == "ReadyToStart" and name not in left:  # got ready before anybody listened: it lies there until touched
                 self.api.patch(velero_path("backups", name), {"metadata": {"labels": {"touched": "true"}}})
 
     def launch_velero(self) -> None:
