@@ -14,7 +14,7 @@ from tests.e2e.real.api import ApiError, KubeApi, velero_path
 from tests.e2e.real.s3 import credential_file
 from tests.e2e.real.waiting import eventually
 
-SELDOM: Final = {"spec": {"validationFrequency": "1h"}}
+_SELDOM: Final = {"spec": {"validationFrequency": "1h"}}
 """Merged into a location: that Velero looks at it once now, and then no more for as long as any scenario takes."""
 
 _A_BREATH: Final = 1.0
@@ -214,14 +214,14 @@ class Cluster:
         Velero writes the file with its keys anew each time, under whoever just reads it; and it validates when it lists, too.
         """
         name = self.opened(spec, stem)
-        self.patch("backupstoragelocations", name, SELDOM)
+        self.patch("backupstoragelocations", name, _SELDOM)
         return name
 
     def look_seldom(self) -> None:
         """Have Velero look seldom from now on at the locations that were made here."""
         for name in self._looked_at:
             if self.exists("backupstoragelocations", name):
-                self.patch("backupstoragelocations", name, SELDOM)
+                self.patch("backupstoragelocations", name, _SELDOM)
         self._looked_at.clear()
 
     def _located(self, spec: Json, stem: str) -> tuple[str, Story]:

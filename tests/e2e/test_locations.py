@@ -66,8 +66,8 @@ def test_what_is_wrong_with_a_location_is_shown_within_a_minute_in_veleros_words
         "refused-port": (place(fleet, name, url=NOBODY), right),
     }
     spec, credential = forms[name]
-    made(product, "us1", {"name": name, "spec": spec, **({"credential": credential} if credential else {})})
     began = time.monotonic()
+    made(product, "us1", {"name": name, "spec": spec, **({"credential": credential} if credential else {})})
     # Velero may miss a Secret that was made a moment before, and says so until it looks again.
     row = until(
         words, lambda: (r := shown(product, "us1", name)).get("status") == "Unavailable" and words in r["message"] and r, 60

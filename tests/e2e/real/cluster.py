@@ -1,11 +1,13 @@
 """Be one Kubernetes cluster with a Velero in it: etcd, API server, controller manager, Velero, and handles to hurt them."""
 
 import sys
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import yaml
 
+from shared.runtime.clock import now
 from tests.e2e.real import layout, netns
 from tests.e2e.real.access import Access, write_kubeconfig
 from tests.e2e.real.api import Json, KubeApi, velero_path
@@ -30,6 +32,7 @@ VELERO_PACE = (
     # With one at a time a wake-up is often lost, and the next backup waits a minute in the queue.
     "--concurrent-backups=10",
 )
+_DEFAULT = velero_path("backupstoragelocations", "default")
 FINISHED = {"Completed", "PartiallyFailed", "Failed", "FailedValidation"}
 
 
@@ -96,8 +99,7 @@ class RealCluster:
         status_request = velero_path("serverstatusrequests", self.api.create(request)["metadata"]["name"])
         self._velero.start(lambda: self._phase(status_request) == "Processed", timeout=120)
         self.api.delete(status_request)
-        location = velero_path("backupstoragelocations", "default")
-        eventually(f"storage location of {self.name}", lambda: self._phase(location) == "Available")
+        eventually(f"storage location of {self.name}", lambda: self._phase(_DEFAULT) == "Available")
         for name, phase in self.phases().items():
             if phase == "ReadyToStart" and name not in left:  # got ready before anybody listened: it lies there until touched
                 self.api.patch(velero_path("backups", name), {"metadata": {"labels": {"touched": "true"}}})
@@ -115,12 +117,20 @@ class RealCluster:
         self._velero.kill(netns.KILL)
 
     def cut_velero(self) -> None:
-        """Cut it off from the API server and the bucket: connections break, new ones are refused."""
+        """Cut it off from the API server and the bucket: connections break, new ones are refused.
+
+        It does not look at its storage meanwhile, because it might say what it saw just after the link is mended.
+        """
+        before = self._validated()
+        eventually("the next second", lambda: now() >= datetime.fromisoformat(before) + timedelta(seconds=1))
+        self.api.patch(_DEFAULT, {"spec": {"validationFrequency": "1h"}})  # it looks once for that
+        eventually(f"{self.name} to look at its storage", lambda: self._validated() != before)
         self._velero.send(netns.CUT)
 
     def mend_velero(self) -> None:
         """Undo `cut_velero`."""
         self._velero.send(netns.MEND)
+        self.api.patch(_DEFAULT, {"spec": {"validationFrequency": None}})
 
     # What a test asks for
 
@@ -144,6 +154,9 @@ class RealCluster:
         path = velero_path("backups", name)
         eventually(f"backup {name} on {self.name} to finish", lambda: self._phase(path) in FINISHED, timeout=timeout)
         return self.api.get(path)
+
+    def _validated(self) -> str:
+        return str(self.api.get(_DEFAULT)["status"]["lastValidationTime"])
 
     def phases(self) -> dict[str, str]:
         """The phase of every Backup, by name."""
